@@ -1,0 +1,74 @@
+"""Reading requests: base URL, bounded bodies, JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, NoReturn
+from urllib.parse import parse_qsl
+
+from fhircast_demo.ehr.errors import FhirError, Json, invalid
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+_JSON_TYPES = ("", "application/json", "application/fhir+json")
+_FORM = "application/x-www-form-urlencoded"
+
+
+def base_url(request: Request) -> str:
+    """Return the absolute URL the app is mounted at, without a slash at the end."""
+    root = str(request.scope.get("root_path", "")).rstrip("/")
+    return str(request.url.replace(path=root, query="", fragment="")).rstrip("/")
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """Read the body; one with a length and a chunked one meet the same limit.
+
+    Raises:
+        FhirError: 413.
+    """
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > limit:
+            raise FhirError(413, "too-long", f"the body is larger than {limit} bytes")
+    return bytes(body)
+
+
+async def read_json(request: Request, limit: int) -> Json:
+    """Read a JSON object.
+
+    Raises:
+        FhirError: 413 too large, 415 another media type, 400 not a JSON object.
+    """
+    _expect(request, _JSON_TYPES)
+    body = await read_body(request, limit)
+    try:
+        value = json.loads(body, parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        # The parser's own words would repeat parts of the body, which may hold patient data.
+        raise invalid("the body is not valid JSON") from None
+    if not isinstance(value, dict):
+        raise invalid("the body must be a JSON object")
+    return value
+
+
+async def read_form(request: Request, limit: int) -> list[tuple[str, str]]:
+    """Read a form, as ``POST _search`` sends it."""
+    _expect(request, (_FORM,))
+    body = await read_body(request, limit)
+    try:
+        return parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=200)
+    except ValueError:
+        raise invalid("the body is not a valid form") from None
+
+
+def _expect(request: Request, allowed: tuple[str, ...]) -> None:
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type not in allowed:
+        wanted = " or ".join(one for one in allowed if one)
+        raise FhirError(415, "not-supported", f"Content-Type must be {wanted}")
+
+
+def _no_constant(_name: str) -> NoReturn:
+    raise ValueError("NaN and Infinity are not JSON")

@@ -1,0 +1,243 @@
+// The reading worklist: opens cases for every app in the session and follows their state.
+
+import { byId, h, isTyping } from "./dom.js";
+import { dateText } from "./resources.js";
+import { Rows, STATUS_LABELS, imagesContext, matches, reportContext } from "./rows.js";
+import { Session } from "./session.js";
+
+const POLL_MS = 3000;
+const FILTERS = { todo: "To read", done: "Done", all: "All" };
+
+const rows = new Rows();
+const view = { filter: "todo", words: "", selected: null, busy: null, closing: null, ehr: "loading" };
+
+const session = new Session({
+  app: "worklist",
+  title: "Worklist",
+  shown: () => session.current,
+  extra: banners,
+  onChange(change) {
+    if (change.kind === "logout") return loggedOut();
+    if (!session.follower.contexts.has(view.closing)) view.closing = null;
+    render();
+    return 200;
+  },
+  started: poll,
+});
+
+// ------------------------------------------------------------------------------------ actions
+
+async function act(row, action, failedWords) {
+  view.busy = row.key;
+  render();
+  const result = await action();
+  view.busy = null;
+  session.report(result, failedWords);
+  render();
+}
+
+const openReport = (row) =>
+  act(row, () => session.commands.open("DiagnosticReport-open", reportContext(row)), "Not opened");
+
+const openImages = (row) =>
+  act(row, () => session.commands.open("ImagingStudy-open", imagesContext(row)), "Not opened");
+
+async function closeCase() {
+  const anchor = view.closing;
+  view.closing = null;
+  session.report(await session.commands.close(anchor), "Not closed");
+}
+
+function loggedOut() {
+  session.client.leave();
+  view.ehr = "logged-out";
+  render();
+  return 200;
+}
+
+async function poll() {
+  try {
+    await rows.refresh(session.fhir);
+    if (view.ehr !== "logged-out") view.ehr = "ok";
+  } catch (error) {
+    view.ehr = error.message;
+  }
+  render();
+  if (view.ehr !== "logged-out") setTimeout(poll, POLL_MS);
+}
+
+function banners() {
+  const found = [];
+  if (view.closing) {
+    found.push({
+      key: "closing",
+      kind: "warn",
+      title: "Close this case without a signed report?",
+      text: "It stays on the list; the other apps stop showing it.",
+      buttons: [
+        { testid: "close-confirm", label: "Close case", press: closeCase },
+        { testid: "close-cancel", label: "Keep open", press: () => ask(null) },
+      ],
+    });
+  }
+  if (!["ok", "loading", "logged-out"].includes(view.ehr)) {
+    found.push({ key: "ehr", kind: "warn", title: view.ehr, text: "The list may be out of date; retrying." });
+  }
+  return found;
+}
+
+function ask(anchor) {
+  view.closing = anchor;
+  session.render();
+}
+
+// ------------------------------------------------------------------------------------- drawing
+
+const search = h("input", {
+  type: "search",
+  placeholder: "Name, ID, accession …",
+  "aria-label": "Search the worklist",
+  "data-testid": "search",
+  oninput: () => {
+    view.words = search.value.trim();
+    render();
+  },
+});
+const filters = Object.entries(FILTERS).map(([key, label]) =>
+  h("button", { type: "button", "data-testid": `filter-${key}`, onclick: () => filter(key) }, label),
+);
+const body = h("tbody", { "data-testid": "worklist" });
+const table = h(
+  "table",
+  { class: "list" },
+  h("thead", {}, h("tr", {}, ["Patient", "Study", "Status", ""].map((text) => h("th", { scope: "col" }, text)))),
+  body,
+);
+const empty = h("div", { class: "empty", "data-testid": "empty" });
+const help = h("p", { class: "keys muted" });
+help.append(h("kbd", {}, "↑"), " ", h("kbd", {}, "↓"), " select  ", h("kbd", {}, "Enter"), " open  ");
+help.append(h("kbd", {}, "I"), " images only  ", h("kbd", {}, "/"), " search");
+byId("main").append(
+  h("div", { class: "toolbar", role: "search" }, search, h("span", { class: "gap" }), filters),
+  h("div", { class: "scroll" }, table, empty),
+  help,
+);
+
+function filter(key) {
+  view.filter = key;
+  render();
+}
+
+const inFilter = (row) => view.filter === "all" || row.done === (view.filter === "done");
+
+const visibleRows = () =>
+  rows.list(session.follower).filter((row) => inFilter(row) && matches(row, view.words));
+
+function render() {
+  const list = view.ehr === "logged-out" ? [] : visibleRows();
+  const focused = document.activeElement?.closest?.("tr")?.dataset.key;
+  const control = document.activeElement?.dataset?.testid;
+  if (!list.some((row) => row.key === view.selected)) view.selected = list[0]?.key ?? null;
+  drawRows(list);
+  table.hidden = list.length === 0;
+  empty.hidden = list.length > 0;
+  if (list.length === 0) drawEmpty();
+  filters.forEach((button, index) =>
+    button.setAttribute("aria-pressed", String(Object.keys(FILTERS)[index] === view.filter)),
+  );
+  if (focused && !body.contains(document.activeElement)) focus(focused, control);
+  session.render();
+}
+
+function drawEmpty() {
+  const texts = {
+    loading: ["Loading the worklist …", ""],
+    "logged-out": ["You have been logged out.", "Reload this page to begin a new session."],
+  };
+  const none = view.words
+    ? ["Nothing found.", "Clear the search box, or look under “All”."]
+    : view.filter === "done"
+      ? ["No finished case yet.", "Open a case under “To read”, dictate it and sign it."]
+      : ["Nothing left to read.", "New orders appear here by themselves; finished ones are under “Done”."];
+  const [title, text] = texts[view.ehr] ?? (view.ehr === "ok" ? none : [view.ehr, "Retrying."]);
+  empty.replaceChildren(h("strong", {}, title), text);
+}
+
+const rowElements = new Map();
+
+/** Rows that did not change keep their element: a click must never hit one that is being replaced. */
+function drawRows(list) {
+  const elements = list.map((row) => {
+    const shows = { ...row, order: 0, patient: !row.patient, study: !row.study, report: !row.report };
+    const key = JSON.stringify([shows, row.key === view.selected, row.key === view.busy]);
+    if (rowElements.get(row.key)?.key !== key) rowElements.set(row.key, { key, element: drawn(row) });
+    return rowElements.get(row.key).element;
+  });
+  const same = elements.length === body.children.length &&
+    elements.every((element, index) => element === body.children[index]);
+  if (!same) body.replaceChildren(...elements);
+}
+
+function drawn(row) {
+  const blocked = view.busy === row.key || !row.study || !row.patient;
+  const button = (testid, label, title, press, off) =>
+    h("button", { type: "button", "data-testid": testid, title, onclick: press, disabled: off, tabindex: "-1" }, label);
+  const closable = row.openAnchors[0];
+  return h(
+    "tr",
+    {
+      "data-testid": "worklist-row",
+      "data-key": row.key,
+      "data-accession": row.accession,
+      "data-status": row.status,
+      "aria-current": row.current ? "true" : null,
+      tabindex: row.key === view.selected ? "0" : "-1",
+      onfocus: () => (view.selected = row.key),
+      ondblclick: () => row.report && !blocked && openReport(row),
+    },
+    h("td", {}, h("div", { class: "name" }, row.name), h("div", { class: "muted" }, `${row.mrn} · ${dateText(row.birthDate) || "born ?"}`)),
+    h("td", {}, h("div", {}, row.modality ? h("span", { class: "tag" }, row.modality) : null, ` ${row.description}`), h("div", { class: "muted" }, row.accession || "no accession")),
+    h("td", {}, h("span", { class: "tag", "data-status": row.status, "data-testid": "case-status" }, STATUS_LABELS[row.status])),
+    h(
+      "td",
+      { class: "actions" },
+      button("open", "Open", row.report ? "Open the report (Enter)" : "The EHR has no report for this order yet", () => openReport(row), blocked || !row.report),
+      button("open-images", "Images", "Show the images only (I)", () => openImages(row), blocked),
+      closable ? button("close-case", "Close case", "Close without signing", () => ask(closable), false) : null,
+    ),
+  );
+}
+
+function focus(key, control) {
+  const row = [...body.children].find((each) => each.dataset.key === key);
+  const inner = control && row?.querySelector(`button[data-testid="${control}"]:not(:disabled)`);
+  (inner ?? row)?.focus({ preventScroll: true });
+}
+
+document.addEventListener("keydown", (event) => {
+  if (event.key === "/" && !isTyping(event)) {
+    event.preventDefault();
+    search.focus();
+    return;
+  }
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  const list = visibleRows();
+  const at = list.findIndex((row) => row.key === view.selected);
+  const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+  if (step && list.length) {
+    event.preventDefault();
+    const next = list[Math.min(list.length - 1, Math.max(0, at + step))];
+    const inList = body.contains(document.activeElement);
+    view.selected = inList ? next.key : (list[at] ?? next).key;
+    focus(view.selected);
+    return;
+  }
+  const row = list[at];
+  if (!row?.study || !row.patient || (isTyping(event) && event.key !== "Enter")) return;
+  if (event.target.closest?.("button, a")) return;
+  if (event.key === "Enter" && row.report) openReport(row);
+  else if (event.key.toLowerCase() === "i" && !isTyping(event)) openImages(row);
+});
+
+render();
+session.start();

@@ -1,0 +1,3 @@
+"""The FHIRcast 3.0.0 hub."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""Where sessions and subscriptions are kept, and how what was committed spreads."""

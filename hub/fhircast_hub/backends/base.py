@@ -1,0 +1,149 @@
+"""The contract of a backend: what the hub may trust, and what every implementation guarantees."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from datetime import datetime
+
+    from fhircast_hub.protocol.channel_state import CloseReason
+    from fhircast_hub.protocol.messages import EventNotification
+    from fhircast_hub.protocol.session import Decision, Session
+    from fhircast_hub.protocol.subscription import Subscription
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A committed event.
+
+    Attributes:
+        topic: The session's topic.
+        revision: Of the session that the event made; grows by one with every event of a topic.
+        notification: What the topic's subscribers get.
+    """
+
+    topic: str
+    revision: int
+    notification: EventNotification
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionReplaced:
+    """A re-subscribe replaced the record of a subscription.
+
+    Attributes:
+        subscription: The new record.
+        newly_granted: Comparison keys of events that the old record did not grant.
+    """
+
+    subscription: Subscription
+    newly_granted: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionEnded:
+    """A subscription is over; whoever holds its socket closes it."""
+
+    topic: str
+    endpoint_id: str
+    reason: CloseReason
+
+
+Envelope = Published | SubscriptionReplaced | SubscriptionEnded
+
+
+@dataclass(frozen=True, slots=True)
+class BackendLimits:
+    """Bounds that a backend keeps.
+
+    Attributes:
+        max_topics: Sessions at a time.
+        max_subscribers_per_topic: Subscriptions of one session.
+        topic_idle_seconds: Life of a session after its last subscription (D-40).
+    """
+
+    max_topics: int = 10_000
+    max_subscribers_per_topic: int = 200
+    topic_idle_seconds: float = 600
+
+
+class Backend(Protocol):
+    """Sessions and subscriptions of all topics.
+
+    Every implementation guarantees:
+
+    1. `commit` keeps the new session and publishes the broadcast in one atomic step, or does
+       neither. What returned True survives whatever the implementation says it survives.
+    2. `listen` yields the envelopes of one topic in commit order, at every process alike.
+    3. A record or session that was not renewed until its time disappears by itself.
+    """
+
+    async def make_topic(self, topic: str, version_id: str, *, now: datetime) -> Session:
+        """Return the topic's session, making an empty one with this version if there is none.
+
+        Raises:
+            LimitReached: There are as many topics as allowed.
+        """
+        ...
+
+    async def load(self, topic: str) -> Session | None:
+        """Return the newest session of a topic, None if nobody made it or it expired."""
+        ...
+
+    async def commit(self, topic: str, revision: int, decision: Decision) -> bool:
+        """Keep and publish a decision if the session still has this revision; tell whether it had.
+
+        Args:
+            topic: The session's topic.
+            revision: Of the session on which the decision was made.
+            decision: With a broadcast; a decision without one is nothing to commit.
+
+        Raises:
+            Unavailable: The outcome is that nothing was kept.
+        """
+        ...
+
+    def listen(self) -> AsyncIterator[Envelope]:
+        """Yield what is committed from now on, until `close`. One listener per process."""
+        ...
+
+    async def add(self, subscription: Subscription) -> None:
+        """Keep a new subscription.
+
+        Raises:
+            LimitReached: The topic has as many subscriptions as allowed.
+        """
+        ...
+
+    async def replace(self, subscription: Subscription, *, announce: bool = True) -> bool:
+        """Replace a subscription's record; tell whether it was still there.
+
+        Args:
+            subscription: The new record.
+            announce: Whether whoever holds the socket is told (a re-subscribe), or not (a renewal
+                of the record's own expiry).
+        """
+        ...
+
+    async def find(self, endpoint_id: str) -> Subscription | None:
+        """Return a subscription that has not ended or expired."""
+        ...
+
+    async def of_topic(self, topic: str) -> tuple[Subscription, ...]:
+        """Return the subscriptions of a topic."""
+        ...
+
+    async def end(self, endpoint_id: str, reason: CloseReason) -> bool:
+        """Forget a subscription and announce its end; tell whether it was there."""
+        ...
+
+    async def expire(self, now: datetime) -> None:
+        """Forget records and sessions whose time is over."""
+        ...
+
+    async def close(self) -> None:
+        """End `listen` and let go of everything."""
+        ...

@@ -1,0 +1,147 @@
+"""Sessions in the memory of one process: the default, with nothing to install.
+
+No method awaits between reading and writing, so every one of them is atomic on the event loop. What
+was committed lives as long as the process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from fhircast_hub.backends.base import (
+    BackendLimits,
+    Envelope,
+    Published,
+    SubscriptionEnded,
+    SubscriptionReplaced,
+)
+from fhircast_hub.protocol.errors import LimitReached, Unavailable
+from fhircast_hub.protocol.session import Session
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from datetime import datetime
+
+    from fhircast_hub.protocol.channel_state import CloseReason
+    from fhircast_hub.protocol.session import Decision
+    from fhircast_hub.protocol.subscription import Subscription
+
+_MAX_UNDELIVERED = 10_000
+"""Envelopes that the listener may lag behind; then commits are refused instead of piling up."""
+
+
+@dataclass(slots=True)
+class _Topic:
+    session: Session
+    idle_since: datetime
+    subscriptions: dict[str, Subscription] = field(default_factory=dict)
+
+
+class MemoryBackend:
+    """One process's sessions and subscriptions; see `Backend` for the contract."""
+
+    def __init__(self, limits: BackendLimits) -> None:
+        self._limits = limits
+        self._topics: dict[str, _Topic] = {}
+        self._topic_of: dict[str, str] = {}
+        self._envelopes: asyncio.Queue[Envelope | None] = asyncio.Queue(_MAX_UNDELIVERED)
+
+    async def make_topic(self, topic: str, version_id: str, *, now: datetime) -> Session:
+        """See `Backend.make_topic`."""
+        known = self._topics.get(topic)
+        if known is None:
+            if len(self._topics) >= self._limits.max_topics:
+                raise LimitReached("hub.topic: the hub holds as many topics as it may", rule="D-40")
+            known = self._topics[topic] = _Topic(Session(topic, version_id), idle_since=now)
+        return known.session
+
+    async def load(self, topic: str) -> Session | None:
+        """See `Backend.load`."""
+        known = self._topics.get(topic)
+        return known.session if known else None
+
+    async def commit(self, topic: str, revision: int, decision: Decision) -> bool:
+        """See `Backend.commit`."""
+        known = self._topics.get(topic)
+        if known is None or known.session.revision != revision or decision.broadcast is None:
+            return False
+        after = decision.session
+        self._publish(Published(topic, after.revision, decision.broadcast))
+        known.session = after
+        return True
+
+    async def listen(self) -> AsyncIterator[Envelope]:
+        """See `Backend.listen`."""
+        while (envelope := await self._envelopes.get()) is not None:
+            yield envelope
+
+    async def add(self, subscription: Subscription) -> None:
+        """See `Backend.add`."""
+        known = self._topics.get(subscription.topic)
+        if known is None:
+            raise Unavailable("hub.topic: the session has just expired", rule="D-40")
+        if len(known.subscriptions) >= self._limits.max_subscribers_per_topic:
+            raise LimitReached(
+                "hub.topic: the session has as many subscribers as it may", rule="2.4"
+            )
+        known.subscriptions[subscription.endpoint_id] = subscription
+        self._topic_of[subscription.endpoint_id] = subscription.topic
+
+    async def replace(self, subscription: Subscription, *, announce: bool = True) -> bool:
+        """See `Backend.replace`."""
+        old = await self.find(subscription.endpoint_id)
+        if old is None:
+            return False
+        if announce:
+            newly = frozenset(subscription.events) - frozenset(old.events)
+            self._publish(SubscriptionReplaced(subscription, newly))
+        self._topics[old.topic].subscriptions[old.endpoint_id] = subscription
+        return True
+
+    async def find(self, endpoint_id: str) -> Subscription | None:
+        """See `Backend.find`."""
+        topic = self._topic_of.get(endpoint_id)
+        return self._topics[topic].subscriptions[endpoint_id] if topic is not None else None
+
+    async def of_topic(self, topic: str) -> tuple[Subscription, ...]:
+        """See `Backend.of_topic`."""
+        known = self._topics.get(topic)
+        return tuple(known.subscriptions.values()) if known else ()
+
+    async def end(self, endpoint_id: str, reason: CloseReason) -> bool:
+        """See `Backend.end`."""
+        topic = self._topic_of.get(endpoint_id)
+        if topic is None:
+            return False
+        self._publish(SubscriptionEnded(topic, endpoint_id, reason))
+        del self._topic_of[endpoint_id]
+        del self._topics[topic].subscriptions[endpoint_id]
+        return True
+
+    async def expire(self, now: datetime) -> None:
+        """See `Backend.expire`."""
+        idle = timedelta(seconds=self._limits.topic_idle_seconds)
+        for topic, known in list(self._topics.items()):
+            for endpoint_id, subscription in list(known.subscriptions.items()):
+                if subscription.expires_at <= now:
+                    del known.subscriptions[endpoint_id]
+                    del self._topic_of[endpoint_id]
+            if known.subscriptions:
+                known.idle_since = now
+            elif known.idle_since + idle <= now:
+                del self._topics[topic]
+
+    async def close(self) -> None:
+        """See `Backend.close`."""
+        while self._envelopes.full():
+            self._envelopes.get_nowait()
+        self._envelopes.put_nowait(None)
+
+    def _publish(self, envelope: Envelope) -> None:
+        try:
+            self._envelopes.put_nowait(envelope)
+        except asyncio.QueueFull:
+            raise Unavailable("the hub lags behind with deliveries", rule="2.6") from None

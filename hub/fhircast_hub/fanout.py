@@ -1,0 +1,211 @@
+"""From committed envelopes to the sockets of this process: encode once, hand to each channel.
+
+Nothing here waits. A frame goes to a sink that takes it or says that it is full; a full sink ends
+that one subscriber and nobody else notices.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, assert_never
+
+from fhircast_hub.backends.base import Envelope, Published, SubscriptionEnded, SubscriptionReplaced
+from fhircast_hub.protocol.channel import NOTHING, Channel, ChannelRules, Outcome
+from fhircast_hub.protocol.channel_state import CloseReason, State
+from fhircast_hub.protocol.messages import EventNotification, encode_notification
+from fhircast_hub.protocol.views import replay
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from fhircast_hub.protocol.events import EventName
+    from fhircast_hub.protocol.messages import NotificationResponse
+    from fhircast_hub.protocol.session import Session
+    from fhircast_hub.protocol.subscription import Subscription
+    from fhircast_hub.protocol.syncerror import Failure
+
+
+class FrameSink(Protocol):
+    """Where a channel's frames go: the outbox of a socket."""
+
+    def put(self, frame: bytes) -> bool:
+        """Take a frame; False if there is no room, and then the frame is not taken."""
+        ...
+
+    def close(self, reason: CloseReason, last: Iterable[bytes] = ()) -> None:
+        """Close the socket after what was put and these last frames."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Consequence:
+    """What the hub has to do after a channel moved.
+
+    Attributes:
+        topic: Of the subscription.
+        failures: To tell the others by a SyncError each.
+        ended: Endpoint of a subscription that ended here, "" if it goes on.
+    """
+
+    topic: str
+    failures: tuple[Failure, ...] = ()
+    ended: str = ""
+
+
+class Link:
+    """A channel and the sink of the socket that is open at the moment, if one is."""
+
+    __slots__ = ("channel", "sink")
+
+    def __init__(self, channel: Channel) -> None:
+        self.channel = channel
+        self.sink: FrameSink | None = None
+
+    def carry_out(self, outcome: Outcome) -> Consequence:
+        """Write what the channel decided; a sink without room ends the channel."""
+        failures = outcome.failures
+        sink = self.sink
+        if sink is not None:
+            if outcome.close is None and not all(map(sink.put, outcome.frames)):
+                outcome = self.channel.overflowed()
+                failures += outcome.failures
+            if outcome.close is not None:
+                sink.close(outcome.close, outcome.frames)
+        ended = self.channel.state is State.ENDED
+        if ended:
+            self.sink = None
+        it = self.channel.subscription
+        return Consequence(it.topic, failures, it.endpoint_id if ended else "")
+
+
+class Fanout:
+    """The channels of this process, by topic."""
+
+    def __init__(self, rules: ChannelRules) -> None:
+        self._rules = rules
+        self._topics: dict[str, dict[str, Link]] = {}
+
+    def __iter__(self) -> Iterator[Link]:
+        for links in list(self._topics.values()):
+            yield from list(links.values())
+
+    def attach(self, subscription: Subscription, sink: FrameSink, now: float) -> Link:
+        """A socket was opened: confirm to it; an older socket of the endpoint is closed (D-44).
+
+        Returns:
+            The link; the caller replays if `link.channel.needs_replay`.
+        """
+        links = self._topics.setdefault(subscription.topic, {})
+        link = links.get(subscription.endpoint_id)
+        if link is None:
+            link = links[subscription.endpoint_id] = Link(Channel(subscription, self._rules))
+        if link.sink is not None:
+            link.sink.close(CloseReason.REPLACED)
+        link.sink = sink
+        self._settle(link, link.channel.connected(now))
+        return link
+
+    def replay(self, link: Link, session: Session, now: float) -> Consequence:
+        """Send the open contexts to a channel that waits for them (REP-01 … REP-05)."""
+        if not link.channel.needs_replay:
+            return self._settle(link, NOTHING)
+        channel = link.channel
+        opens = _opens(channel, replay(session, lambda name: bool(channel.spelling_of(name))))
+        return self._settle(link, link.channel.replay(opens, session.revision, now))
+
+    def responded(self, link: Link, response: NotificationResponse) -> Consequence:
+        """A subscriber answered a notification."""
+        return self._settle(link, link.channel.responded(response))
+
+    def detach(self, link: Link, sink: FrameSink, code: int, now: float) -> Consequence:
+        """A socket is gone; of interest only if it is still the one of its channel."""
+        if link.sink is not sink:
+            return Consequence(link.channel.subscription.topic)
+        link.sink = None
+        return self._settle(link, link.channel.closed(code, now))
+
+    def deliver(self, envelope: Envelope, session: Session | None, now: float) -> list[Consequence]:
+        """Hand one committed envelope to the channels that it concerns.
+
+        Args:
+            envelope: What was committed.
+            session: Newest state of the topic; used where a re-subscribe was granted more opens.
+            now: Monotonic seconds.
+        """
+        match envelope:
+            case Published():
+                return self._notify(envelope, now)
+            case SubscriptionReplaced():
+                return self._replaced(envelope, session, now)
+            case SubscriptionEnded():
+                return self.end(envelope.topic, envelope.endpoint_id, envelope.reason)
+            case _:
+                assert_never(envelope)
+
+    def end(self, topic: str, endpoint_id: str, reason: CloseReason) -> list[Consequence]:
+        """End one channel with this reason."""
+        link = self._topics.get(topic, {}).get(endpoint_id)
+        return [self._settle(link, link.channel.finish(reason))] if link else []
+
+    def tick(self, now: float) -> list[Consequence]:
+        """Let time pass for every channel."""
+        moved = ((link, link.channel.tick(now)) for link in self)
+        consequences = [
+            self._settle(link, outcome)
+            for link, outcome in moved
+            if outcome is not NOTHING or link.channel.state is State.ENDED
+        ]
+        return [it for it in consequences if it.failures or it.ended]
+
+    def _notify(self, published: Published, now: float) -> list[Consequence]:
+        links = self._topics.get(published.topic)
+        if not links:
+            return []
+        notification, revision = published.notification, published.revision
+        frames: dict[str, bytes] = {}
+        overflows = []
+        for link in list(links.values()):
+            spelling = link.channel.spelling_of(notification.name)
+            if not spelling:
+                continue
+            frame = frames.get(spelling)
+            if frame is None:
+                frame = frames[spelling] = encode_notification(notification, spelling)
+            goes_out = link.channel.notify(
+                notification.id, notification.name, frame, revision=revision, now=now
+            )
+            if goes_out and link.sink is not None and not link.sink.put(frame):
+                overflows.append(self._settle(link, link.channel.overflowed()))
+        return overflows
+
+    def _replaced(
+        self, envelope: SubscriptionReplaced, session: Session | None, now: float
+    ) -> list[Consequence]:
+        new = envelope.subscription
+        link = self._topics.get(new.topic, {}).get(new.endpoint_id)
+        if link is None:
+            return []
+        consequences = [self._settle(link, link.channel.resubscribed(new, now))]
+        if session is not None and envelope.newly_granted:
+            newly = replay(session, lambda name: name.key in envelope.newly_granted)
+            outcome = link.channel.granted_opens(_opens(link.channel, newly), now)
+            consequences.append(self._settle(link, outcome))
+        return consequences
+
+    def _settle(self, link: Link, outcome: Outcome) -> Consequence:
+        consequence = link.carry_out(outcome)
+        if consequence.ended:
+            links = self._topics.get(consequence.topic, {})
+            links.pop(consequence.ended, None)
+            if not links:
+                self._topics.pop(consequence.topic, None)
+        return consequence
+
+
+def _opens(
+    channel: Channel, notifications: Iterable[EventNotification]
+) -> list[tuple[str, EventName, bytes]]:
+    return [
+        (it.id, it.name, encode_notification(it, channel.spelling_of(it.name)))
+        for it in notifications
+    ]

@@ -1,0 +1,290 @@
+"""The hub's verbs: subscribe, unsubscribe, request a change, read the context, join a socket.
+
+Each verb loads, asks the core, and commits; what it commits comes back to every process through
+`Backend.listen` and goes out through `Fanout`. Nothing calls back upwards: what a channel concludes
+is returned as a `Consequence`, and `settle` turns it into commits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from fhircast_hub.backends.base import SubscriptionReplaced
+from fhircast_hub.clock import Clock, new_endpoint_id, new_id
+from fhircast_hub.observability.logs import topic_label
+from fhircast_hub.protocol.channel_state import CloseReason
+from fhircast_hub.protocol.errors import (
+    FhircastError,
+    InvalidRequest,
+    Unavailable,
+    UnknownTopic,
+)
+from fhircast_hub.protocol.session import Accepted, Rules, decide
+from fhircast_hub.protocol.subscription import (
+    LeasePolicy,
+    Subscription,
+    SubscriptionRequest,
+    narrow_events,
+)
+from fhircast_hub.protocol.syncerror import make_sync_error
+from fhircast_hub.protocol.views import encode_current_context
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from fhircast_hub.backends.base import Backend
+    from fhircast_hub.fanout import Consequence, Fanout, FrameSink, Link
+    from fhircast_hub.protocol.messages import EventNotification, NotificationResponse
+    from fhircast_hub.security.grant import Grant
+
+logger = logging.getLogger(__name__)
+
+_COMMIT_ATTEMPTS = 50
+"""Lost races after which a request is refused as unavailable; each loss means another one won."""
+
+_SWEEP_SECONDS = 0.1
+"""How often time passes for leases, missing responses and expiries."""
+
+
+@dataclass(frozen=True, slots=True)
+class HubRules:
+    """What a site decides about the hub's verbs.
+
+    Attributes:
+        session: About sessions.
+        leases: About leases.
+        unused_seconds: Life of an endpoint to which nobody connects (SEC-02).
+    """
+
+    session: Rules = Rules()
+    leases: LeasePolicy = LeasePolicy()
+    unused_seconds: float = 60
+
+
+class Hub:
+    """One process of the hub."""
+
+    def __init__(self, backend: Backend, fanout: Fanout, *, rules: HubRules, clock: Clock) -> None:
+        self._backend = backend
+        self._fanout = fanout
+        self._rules = rules
+        self._clock = clock
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Deliver what is committed and let time pass, until told to stop."""
+        async with asyncio.TaskGroup() as tasks:
+            delivering = tasks.create_task(self._deliver())
+            sweeping = tasks.create_task(self._sweep())
+            await stop.wait()
+            sweeping.cancel()
+            await self._backend.close()
+            await delivering
+
+    async def subscribe(self, request: SubscriptionRequest, grant: Grant) -> str:
+        """Make a subscription, or replace the record of one; return its endpoint id.
+
+        The first permitted subscribe makes the topic.
+
+        Raises:
+            Forbidden: Another topic's token, no readable event, or another's endpoint.
+            InvalidRequest: The endpoint named is not one of this topic.
+            LimitReached: Too many topics or subscribers.
+
+        Spec: 2.4; SUB-*, IRA-HUB-02, D-12, D-40.
+        """
+        grant.require_topic(request.topic)
+        now = self._clock.utc()
+        events = narrow_events(request.events, lambda key: grant.scopes.allow(key, "read"))
+        lease = self._rules.leases.grant(
+            request.lease_seconds, now=now, token_expires_at=grant.expires_at
+        )
+        if request.endpoint_id:
+            old = await self._own_subscription(request, grant)
+            renewed = replace(
+                old,
+                events=events,
+                lease_seconds=lease,
+                subscriber_name=request.subscriber_name or old.subscriber_name,
+                expires_at=self._expiry(lease),
+            )
+            if not await self._backend.replace(renewed):
+                raise _no_such_endpoint()
+            return old.endpoint_id
+        await self._backend.make_topic(request.topic, new_id(), now=now)
+        endpoint_id = new_endpoint_id()
+        subscription = Subscription(
+            topic=request.topic,
+            endpoint_id=endpoint_id,
+            events=events,
+            lease_seconds=lease,
+            subscriber_name=request.subscriber_name or f"{grant.client_name}-{endpoint_id[:4]}",
+            subject=grant.subject,
+            expires_at=now + timedelta(seconds=self._rules.unused_seconds),
+        )
+        await self._backend.add(subscription)
+        logger.info("subscribed: topic %s, %d events", topic_label(request.topic), len(events))
+        return endpoint_id
+
+    async def unsubscribe(self, request: SubscriptionRequest, grant: Grant) -> str:
+        """End a subscription for good; return its endpoint id.
+
+        Raises:
+            InvalidRequest: No subscription of this caller, or not exactly one, is meant.
+
+        Spec: 2.4; UNS-02 … UNS-05, D-48.
+        """
+        grant.require_topic(request.topic)
+        subscription = await self._own_subscription(request, grant)
+        if not await self._backend.end(subscription.endpoint_id, CloseReason.UNSUBSCRIBED):
+            raise _no_such_endpoint()
+        logger.info("unsubscribed: topic %s", topic_label(request.topic))
+        return subscription.endpoint_id
+
+    async def request_change(self, notification: EventNotification, grant: Grant) -> Accepted:
+        """Judge a context change request and commit what it does.
+
+        Raises:
+            Forbidden: The token does not cover the event or the topic.
+            InvalidRequest: Nobody made the topic, or the request itself is wrong.
+            Conflict: It does not fit the state of the session.
+
+        Spec: 2.6; EVT-03, SCO-03, IRA-HUB-07.
+        """
+        grant.require_topic(notification.topic)
+        name = notification.name
+        grant.scopes.require(name.key, "write", event=name.spelling)
+        return await self._commit(notification)
+
+    async def current_context(self, topic: str, grant: Grant) -> bytes:
+        """Return the JSON of the current context.
+
+        Raises:
+            Forbidden: The token is bound to another topic.
+            UnknownTopic: Nobody made the topic.
+
+        Spec: 2.9; CTX-*, D-33.
+        """
+        grant.require_topic(topic)
+        session = await self._backend.load(topic)
+        if session is None:
+            raise UnknownTopic
+        return encode_current_context(session, lambda it: grant.scopes.allow(it.key, "read"))
+
+    async def find(self, endpoint_id: str) -> Subscription | None:
+        """Return the subscription of an endpoint, None if it ended or never was."""
+        return await self._backend.find(endpoint_id)
+
+    async def join(self, subscription: Subscription, sink: FrameSink) -> Link:
+        """A socket was opened at the endpoint: confirm, replay, deliver from now on.
+
+        Spec: 2.4; CONF-01, REP-01, D-44, D-45.
+        """
+        record = replace(subscription, expires_at=self._expiry(subscription.lease_seconds))
+        await self._backend.replace(record, announce=False)
+        link = self._fanout.attach(record, sink, self._clock.monotonic())
+        if link.channel.needs_replay:
+            session = await self._backend.load(subscription.topic)
+            if session is not None:
+                await self.settle([self._fanout.replay(link, session, self._clock.monotonic())])
+        return link
+
+    async def responded(self, link: Link, response: NotificationResponse) -> None:
+        """A subscriber answered a notification."""
+        await self.settle([self._fanout.responded(link, response)])
+
+    async def left(self, link: Link, sink: FrameSink, code: int) -> None:
+        """A socket is gone, with this close code."""
+        await self.settle([self._fanout.detach(link, sink, code, self._clock.monotonic())])
+
+    async def settle(self, consequences: Iterable[Consequence]) -> None:
+        """Commit what channels concluded: subscriptions that ended, SyncErrors about failures."""
+        for consequence in consequences:
+            if consequence.ended:
+                await self._backend.end(consequence.ended, CloseReason.NOT_KNOWN)
+            for failure in consequence.failures:
+                logger.info(
+                    "out of sync: topic %s, %s", topic_label(consequence.topic), failure.kind.name
+                )
+                sync_error = make_sync_error(
+                    consequence.topic,
+                    failure,
+                    id=new_id(),
+                    event_id=new_id(),
+                    now=self._clock.utc(),
+                )
+                try:
+                    await self._commit(sync_error)
+                except FhircastError as error:
+                    logger.error("a SyncError was not committed: %s", error)
+
+    async def shut_down(self) -> None:
+        """Tell every subscriber that the session is gone (guarantee 5)."""
+        for link in self._fanout:
+            it = link.channel.subscription
+            self._fanout.end(it.topic, it.endpoint_id, CloseReason.SHUTDOWN)
+
+    async def _commit(self, notification: EventNotification) -> Accepted:
+        for _ in range(_COMMIT_ATTEMPTS):
+            session = await self._backend.load(notification.topic)
+            if session is None:
+                raise InvalidRequest(
+                    "hub.topic", "no session with this topic; subscribe first", rule="IRA-HUB-02"
+                )
+            decision = decide(
+                session,
+                notification,
+                version_id=new_id(),
+                now=self._clock.utc(),
+                rules=self._rules.session,
+            )
+            if decision.broadcast is None or await self._backend.commit(
+                notification.topic, session.revision, decision
+            ):
+                return decision.answer
+        raise Unavailable("the topic is too busy; retry with the same id", rule="CONT-06")
+
+    async def _own_subscription(self, request: SubscriptionRequest, grant: Grant) -> Subscription:
+        """Return the caller's subscription that a request means, by endpoint or by name (D-48)."""
+        if request.endpoint_id:
+            found = await self._backend.find(request.endpoint_id)
+            candidates = [found] if found is not None and found.topic == request.topic else []
+        elif request.subscriber_name:
+            candidates = [
+                it
+                for it in await self._backend.of_topic(request.topic)
+                if it.subscriber_name == request.subscriber_name
+            ]
+        else:
+            raise InvalidRequest("hub.channel.endpoint", "missing", rule="UNS-01, D-48")
+        own = [it for it in candidates if it.subject == grant.subject]
+        if len(own) != 1:
+            raise _no_such_endpoint()
+        return own[0]
+
+    def _expiry(self, lease_seconds: int) -> datetime:
+        """When a record may be forgotten: a little after its channel has ended the lease."""
+        return self._clock.utc() + timedelta(seconds=lease_seconds + self._rules.unused_seconds)
+
+    async def _deliver(self) -> None:
+        async for envelope in self._backend.listen():
+            session = None
+            if isinstance(envelope, SubscriptionReplaced) and envelope.newly_granted:
+                session = await self._backend.load(envelope.subscription.topic)
+            await self.settle(self._fanout.deliver(envelope, session, self._clock.monotonic()))
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(_SWEEP_SECONDS)
+            await self.settle(self._fanout.tick(self._clock.monotonic()))
+            await self._backend.expire(self._clock.utc())
+
+
+def _no_such_endpoint() -> InvalidRequest:
+    return InvalidRequest(
+        "hub.channel.endpoint", "no such subscription of yours in this topic", rule="UNS-05, SUB-11"
+    )

@@ -1,0 +1,46 @@
+"""Logs: one line an event, text or JSON, without patient data, tokens, topics or endpoints."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+from typing import Literal
+
+
+def configure(log_format: Literal["text", "json"]) -> None:
+    """Send the logs of the hub and its server to standard error in this format."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_JsonFormatter() if log_format == "json" else _TextFormatter())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.INFO)
+    for chatty in ("uvicorn.access", "httpx", "websockets"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    # A refused upgrade would be logged with its path, and the path of a socket is a secret.
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+
+
+def topic_label(topic: str) -> str:
+    """Return what stands for a topic in a log: enough to compare, of no use to join (SEC-03)."""
+    return hashlib.sha256(topic.encode()).hexdigest()[:8]
+
+
+class _TextFormatter(logging.Formatter):
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s", "%H:%M:%S")
+
+
+class _JsonFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info and record.exc_info[0] is not None:
+            line["error"] = record.exc_info[0].__name__  # the text of an error may hold anything
+        return json.dumps(line)

@@ -1,0 +1,16 @@
+"""The core of the hub: the rules of FHIRcast 3.0.0 as values in and values out.
+
+Whoever wraps this package keeps four promises:
+
+1. Bytes from outside go through `messages` or `subscription` first; what they return is valid.
+2. `session.decide` is called with the newest `Session` of the topic, and its `Decision` is kept and
+   published in one atomic step, or not at all.
+3. Every `Channel` has one owner, which feeds it what the socket does and writes what it returns.
+4. Times, ids and version ids come in as arguments: nothing here reads a clock, draws a random
+   number, waits, logs or opens anything.
+
+Where to look: `errors` (the tree), `events` (names and catalogue), `messages` (wire forms),
+`scopes` (rights), `session` (one topic, `decide`), `views` (what a session shows), `content`
+(updates Bundles), `links` (identifiers that must not change), `subscription` (the record),
+`channel_state` and `channel` (one WebSocket), `syncerror`.
+"""

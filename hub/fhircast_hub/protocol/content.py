@@ -1,0 +1,206 @@
+"""Content sharing: what an updates Bundle does to the content of one anchor context (2.10).
+
+Content is a map "Type/id" -> resource. A version of it never changes; the next one shares all but
+the parts that an update touches, so an update costs by its own size and not by the content's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec import Raw
+
+from fhircast_hub.protocol.errors import InvalidRequest
+from fhircast_hub.protocol.links import check_links
+from fhircast_hub.protocol.messages import ResourceHead, decode_part, reference_key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_PARTS = 64
+_SPLIT_ABOVE = 48
+"""Resources per part at which the parts are split in four: copying one of them stays cheap."""
+
+
+@dataclass(frozen=True, slots=True)
+class SharedResource:
+    """One resource of the content.
+
+    Attributes:
+        resource: Its JSON as it came.
+        full_url: `fullUrl` of the entry that brought it, "" if it had none.
+        order: Position in which content is listed: a replaced resource keeps its place.
+    """
+
+    resource: bytes
+    full_url: str
+    order: int
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What one Bundle entry does: `resource` takes the place of `key`, or b"" removes it."""
+
+    key: str
+    resource: bytes
+    full_url: str = ""
+
+
+class Content:
+    """The resources shared in one anchor context; a value: `apply` returns the next one."""
+
+    __slots__ = ("_count", "_next_order", "_parts")
+
+    def __init__(
+        self,
+        parts: tuple[Mapping[str, SharedResource], ...] = ({},) * _PARTS,
+        count: int = 0,
+        next_order: int = 0,
+    ) -> None:
+        self._parts = parts
+        self._count = count
+        self._next_order = next_order
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._parts[hash(key) % len(self._parts)]
+
+    def __iter__(self) -> Iterator[tuple[str, SharedResource]]:
+        """Yield ("Type/id", resource) in the order in which the resources first came."""
+        items = (item for part in self._parts for item in part.items())
+        return iter(sorted(items, key=lambda item: item[1].order))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Content):
+            return NotImplemented
+        mine = [(key, shared.resource, shared.full_url) for key, shared in self]
+        return mine == [(key, shared.resource, shared.full_url) for key, shared in other]
+
+    __hash__ = None  # type: ignore[assignment]  # compared by value, never a key
+
+    def apply(self, changes: tuple[Change, ...]) -> Content:
+        """Return the content with every change applied; this one stays as it is.
+
+        Removing a resource that is not there changes nothing (D-06).
+        """
+        parts = list(self._parts)
+        owned: dict[int, dict[str, SharedResource]] = {}
+        count, order = self._count, self._next_order
+        for change in changes:
+            place = hash(change.key) % len(parts)
+            part = owned.setdefault(place, dict(parts[place]))
+            parts[place] = part
+            old = part.pop(change.key, None)
+            count -= old is not None
+            if change.resource:
+                at = old.order if old else order
+                part[change.key] = SharedResource(change.resource, change.full_url, at)
+                order += old is None
+                count += 1
+        grown = Content(tuple(parts), count, order)
+        return grown._split() if count > len(parts) * _SPLIT_ABOVE else grown
+
+    def _split(self) -> Content:
+        parts: list[dict[str, SharedResource]] = [{} for _ in range(4 * len(self._parts))]
+        for part in self._parts:
+            for key, shared in part.items():
+                parts[hash(key) % len(parts)][key] = shared
+        return Content(tuple(parts), self._count, self._next_order)
+
+
+class _Request(msgspec.Struct, frozen=True):
+    method: str
+    url: str = ""
+
+
+class _BundleEntry(msgspec.Struct, frozen=True):
+    request: _Request
+    full_url: str = msgspec.field(name="fullUrl", default="")
+    resource: Raw = Raw()
+    search: Raw = Raw()
+    response: Raw = Raw()
+
+
+class _Bundle(msgspec.Struct, frozen=True):
+    resource_type: str = msgspec.field(name="resourceType")
+    type: str
+    entry: list[_BundleEntry] = []
+    link: Raw = Raw()
+
+
+def parse_updates(bundle: bytes, *, opened: Mapping[str, bytes]) -> tuple[Change, ...]:
+    """Return the changes that an updates Bundle asks for, in its order, or raise.
+
+    Args:
+        bundle: The Bundle's JSON.
+        opened: Resources of the anchor's open event by "Type/id": they may change, but neither go
+            (CONT-13) nor point to another patient, study or accession number (IRA-HUB-11).
+
+    Raises:
+        InvalidRequest: The Bundle or one of its entries is not as the profile demands.
+        AnchorLinkBroken: An entry would detach the report from its patient, study or accession.
+
+    Spec: 2.10, 3.6.3; CONT-05, CONT-09 … CONT-13, D-05, D-06.
+    """
+    parsed = decode_part(bundle, _Bundle, "updates.resource", "CONT-09")
+    if parsed.resource_type != "Bundle":
+        raise InvalidRequest("updates.resource", "not a Bundle", rule="CONT-08")
+    if parsed.type != "transaction":
+        raise InvalidRequest("updates.type", "must be transaction", rule="CONT-09")
+    if parsed.link:
+        raise InvalidRequest("updates.link", "not allowed", rule="CONT-09")
+    changes = []
+    seen = set()
+    for position, entry in enumerate(parsed.entry):
+        change = _change(entry, f"updates.entry[{position}]", opened)
+        if change.key in seen:
+            raise InvalidRequest(
+                f"updates.entry[{position}]", "its resource occurs twice", rule="CONT-09"
+            )
+        seen.add(change.key)
+        changes.append(change)
+    return tuple(changes)
+
+
+def _change(entry: _BundleEntry, field: str, opened: Mapping[str, bytes]) -> Change:
+    if entry.search or entry.response:
+        raise InvalidRequest(field, "search and response are not allowed", rule="CONT-10")
+    if entry.request.method == "DELETE":
+        return _removal(entry, field, opened)
+    if entry.request.method not in {"PUT", "POST"}:
+        raise InvalidRequest(f"{field}.request.method", "must be PUT or DELETE", rule="CONT-12")
+    if not entry.resource:
+        raise InvalidRequest(f"{field}.resource", "missing", rule="CONT-10")
+    head = decode_part(entry.resource, ResourceHead, f"{field}.resource", "CONT-10")
+    if not head.resource_type or not head.id:
+        raise InvalidRequest(f"{field}.resource", "has no resourceType or no id", rule="CONT-10")
+    key = f"{head.resource_type}/{head.id}"
+    if entry.request.method == "PUT" and entry.request.url not in {"", key}:
+        _require_same_target(entry.request.url, key, f"{field}.request.url")
+    if key in opened:
+        check_links(head.resource_type, opened[key], entry.resource, field=f"{field}.resource")
+    return Change(key, bytes(entry.resource), entry.full_url)
+
+
+def _require_same_target(url: str, key: str, field: str) -> None:
+    if reference_key(url) not in {"", key}:
+        raise InvalidRequest(field, "names another resource than the entry holds", rule="CONT-10")
+
+
+def _removal(entry: _BundleEntry, field: str, opened: Mapping[str, bytes]) -> Change:
+    if entry.resource:
+        raise InvalidRequest(f"{field}.resource", "not allowed in a DELETE", rule="CONT-11")
+    key = reference_key(entry.full_url) or reference_key(entry.request.url)
+    if not key:
+        raise InvalidRequest(
+            field, "a DELETE names its resource in fullUrl or request.url", rule="CONT-11"
+        )
+    if key in opened:
+        raise InvalidRequest(
+            field, "a resource of the open event cannot be removed", rule="CONT-13"
+        )
+    return Change(key, b"")

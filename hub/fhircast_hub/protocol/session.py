@@ -1,0 +1,435 @@
+"""One topic: its open contexts, the current one, their versions; and the rules for every event.
+
+`decide` is the hub's judgement of one request. It changes nothing: it returns the session as it
+would be and what to broadcast, or raises, and then nothing has happened at all.
+
+A session holds several open anchor contexts. The current context is the one most recently opened;
+closing it leaves none current, even if others are still open (TAB-01 … TAB-03, CTX-04). Each anchor
+context has its own chain of versions and its own content.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from fhircast_hub.protocol.content import Content, parse_updates
+from fhircast_hub.protocol.errors import (
+    ContextNotCurrent,
+    ContextNotOpen,
+    DuplicateId,
+    InvalidRequest,
+    LimitReached,
+    PatientChanged,
+    VersionConflict,
+)
+from fhircast_hub.protocol.events import SYNC_ERROR, EventKind, required_keys
+from fhircast_hub.protocol.syncerror import check_sync_error, failed_event_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import datetime
+
+    from fhircast_hub.protocol.messages import ContextEntry, EventNotification
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a site may decide about sessions.
+
+    Attributes:
+        ira: The rules of IHE IRA bind (`hub.profile=ira`).
+        max_clock_ahead_seconds: How far a timestamp may lie ahead of the hub's clock (D-27).
+        max_open_contexts: Open contexts of one session.
+        max_content_resources: Resources in the content of one context.
+        remembered_ids: Event ids per session that are recognised when they come again (D-28).
+    """
+
+    ira: bool = False
+    max_clock_ahead_seconds: float = 300
+    max_open_contexts: int = 64
+    max_content_resources: int = 10_000
+    remembered_ids: int = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The answer to an accepted request (D-46).
+
+    Attributes:
+        id: The event's id.
+        version_id: The version that was assigned, "" if none was.
+        status: 202, or 206 if unknown resources of a selection were dropped (IRA-HUB-12).
+    """
+
+    id: str
+    version_id: str = ""
+    status: int = 202
+
+
+@dataclass(frozen=True, slots=True)
+class OpenContext:
+    """An anchor context that is open.
+
+    Attributes:
+        opened: The open as it was broadcast, with the version first distributed.
+        version_id: The newest version.
+        content: Resources shared since the open.
+    """
+
+    opened: EventNotification
+    version_id: str
+    content: Content = field(default_factory=Content)
+
+    @property
+    def anchor_type(self) -> str:
+        """Resource type of the anchor."""
+        return self.opened.name.anchor_type or ""
+
+    @property
+    def patient(self) -> str:
+        """The "Patient/id" of the open event, "" if it holds none."""
+        for entry in self.opened.entries("patient"):
+            return entry.target
+        return ""
+
+    def resources(self) -> dict[str, bytes]:
+        """Return the resources of the open event by "Type/id"."""
+        return {it.target: it.resource for it in self.opened.context if it.head and it.target}
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """An accepted event, kept to recognise its id.
+
+    Attributes:
+        digest: Digest of the request's JSON value.
+        answer: What was answered.
+        out_of_sync: A SyncError about the event is outstanding.
+    """
+
+    digest: bytes
+    answer: Accepted
+    out_of_sync: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """The state of one topic; a value.
+
+    Attributes:
+        topic: The session's topic.
+        version_id: Version of the state without a current context (CTX-05).
+        revision: Counts accepted requests; never on the wire.
+        contexts: Open contexts by anchor ("Type/id"), in the order of their opens.
+        current: Anchor of the current context, "" if there is none.
+        opened_at: When the open that set the current context happened; kept after its close.
+        home: The Home-open, while it is the latest open of the topic (D-21).
+        remembered: Recent events by id.
+    """
+
+    topic: str
+    version_id: str
+    revision: int = 0
+    contexts: Mapping[str, OpenContext] = field(default_factory=dict)
+    current: str = ""
+    opened_at: datetime | None = None
+    home: EventNotification | None = None
+    remembered: Mapping[str, Remembered] = field(default_factory=dict)
+
+    @property
+    def current_context(self) -> OpenContext | None:
+        """The current context, None if there is none."""
+        return self.contexts.get(self.current)
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What an accepted request does.
+
+    Attributes:
+        session: The session afterwards; the same object if nothing changes.
+        broadcast: What every subscriber of the event gets; None for a recognised duplicate.
+        answer: What the requester gets.
+    """
+
+    session: Session
+    broadcast: EventNotification | None
+    answer: Accepted
+
+
+def decide(
+    session: Session,
+    notification: EventNotification,
+    *,
+    version_id: str,
+    now: datetime,
+    rules: Rules,
+) -> Decision:
+    """Judge one context change request.
+
+    Args:
+        session: The newest state of the topic.
+        notification: The request, for this topic.
+        version_id: A version id never used before in the topic; assigned if the event needs one.
+        now: Aware time of the hub's clock.
+        rules: What the site decided.
+
+    Raises:
+        InvalidRequest: A part is missing or wrong, or the timestamp lies too far ahead.
+        Conflict: The event does not fit the state: stale version, not open, not current, another
+            patient, an id used before with another body.
+        LimitReached: A bound of the session is reached.
+
+    Spec: 2.6, 2.9, 2.10; EVT-*, TAB-*, CONT-*, SEL-*, D-11, D-26 … D-29.
+    """
+    known = session.remembered.get(notification.id)
+    if known is not None:
+        return _again(session, notification, known)
+    if (notification.happened_at - now).total_seconds() > rules.max_clock_ahead_seconds:
+        raise InvalidRequest("timestamp", "lies in the future", rule="D-27")
+    _require_keys(notification, required_keys(notification.name, ira=rules.ira))
+    judge = _JUDGES[notification.name.kind]
+    decision = judge(session, notification, version_id, rules)
+    return _remember(decision, notification, rules.remembered_ids)
+
+
+def anchor_of(notification: EventNotification) -> str:
+    """Return the anchor ("Type/id") that a context change names.
+
+    Raises:
+        InvalidRequest: The anchor is missing, of another type, or has no id (EVT-14, EVT-15).
+    """
+    return _anchor_entry(notification).target
+
+
+def _again(session: Session, notification: EventNotification, known: Remembered) -> Decision:
+    """Recognise an id: an outstanding open or close goes out again, anything else not (D-28)."""
+    if known.digest != notification.digest:
+        raise DuplicateId
+    resent = _to_resend(session, notification) if known.out_of_sync else None
+    if resent is None:
+        return Decision(session, None, known.answer)
+    # The flag falls with the broadcast: whoever is still out of step raises a new SyncError.
+    cleared = {**session.remembered, notification.id: replace(known, out_of_sync=False)}
+    session = replace(session, remembered=cleared, revision=session.revision + 1)
+    return Decision(session, resent, known.answer)
+
+
+def _to_resend(session: Session, notification: EventNotification) -> EventNotification | None:
+    """Return an open or close as it was broadcast, None if the state no longer is what it made."""
+    if notification.name.kind is EventKind.CLOSE:
+        closed = anchor_of(notification) not in session.contexts
+        return notification.with_versions("") if closed else None
+    current = session.current_context
+    latest = current.opened if current is not None else session.home
+    return latest if latest is not None and latest.id == notification.id else None
+
+
+def _open(
+    session: Session, notification: EventNotification, version_id: str, rules: Rules
+) -> Decision:
+    if notification.name.anchor_type is None:
+        return _home(session, notification, version_id)
+    anchor = _anchor_entry(notification, as_resource=True).target
+    known = session.contexts.get(anchor)
+    if known is None and len(session.contexts) >= rules.max_open_contexts:
+        raise LimitReached(
+            f"context: {rules.max_open_contexts} contexts are open; close one first", rule="TAB-01"
+        )
+    opened = OpenContext(notification, version_id)
+    if known is not None:
+        if known.patient and opened.patient and known.patient != opened.patient:
+            raise PatientChanged(notification.name.spelling)
+        if notification.happened_at < known.opened.happened_at:
+            # Subscribers pass an older open over (EVT-10), so it must not move any version either.
+            broadcast = notification.with_versions(known.version_id)
+            return _accepted(session, broadcast, known.version_id)
+        opened = replace(opened, content=known.content)
+    broadcast = notification.with_versions(version_id, known.version_id if known else "")
+    others = {key: value for key, value in session.contexts.items() if key != anchor}
+    after = replace(session, contexts={**others, anchor: replace(opened, opened=broadcast)})
+    if _is_newest_open(session, notification):
+        after = replace(after, current=anchor, opened_at=notification.happened_at, home=None)
+    return _accepted(after, broadcast, version_id)
+
+
+def _home(session: Session, notification: EventNotification, version_id: str) -> Decision:
+    """No clinical context is shown; what is open stays open (INF-04, D-21)."""
+    broadcast = notification.with_versions("")
+    if not _is_newest_open(session, notification):
+        return _accepted(session, broadcast)
+    after = replace(
+        session,
+        current="",
+        home=broadcast,
+        opened_at=notification.happened_at,
+        version_id=version_id,
+    )
+    return _accepted(after, broadcast)
+
+
+def _close(
+    session: Session, notification: EventNotification, version_id: str, rules: Rules
+) -> Decision:
+    anchor = anchor_of(notification)
+    broadcast = notification.with_versions("")
+    known = session.contexts.get(anchor)
+    if known is None:
+        if rules.ira:
+            raise ContextNotOpen(notification.name.spelling)
+        return _accepted(session, broadcast)
+    if notification.happened_at < known.opened.happened_at:
+        return _accepted(session, broadcast)  # D-26: older than the open it would end
+    after = replace(
+        session, contexts={key: it for key, it in session.contexts.items() if key != anchor}
+    )
+    if session.current == anchor:
+        after = replace(after, current="", version_id=version_id)
+    return _accepted(after, broadcast)
+
+
+def _update(
+    session: Session, notification: EventNotification, version_id: str, rules: Rules
+) -> Decision:
+    anchor, known = _open_anchor(session, notification)
+    if not notification.version_id:
+        raise InvalidRequest("context.versionId", "missing", rule="CONT-02")
+    if notification.version_id != known.version_id:
+        raise VersionConflict(expected=known.version_id, got=notification.version_id, ira=rules.ira)
+    updates = notification.entries("updates")
+    if len(updates) != 1 or updates[0].head is None:
+        raise InvalidRequest("context", "needs exactly one updates Bundle", rule="CONT-08")
+    changes = parse_updates(updates[0].resource, opened=known.resources())
+    content = known.content.apply(changes)
+    if len(content) > max(rules.max_content_resources, len(known.content)):
+        raise LimitReached(
+            f"updates: more than {rules.max_content_resources} resources in one context",
+            rule="CONT-19",
+        )
+    after = replace(known, version_id=version_id, content=content)
+    broadcast = notification.with_versions(version_id, known.version_id)
+    # A replaced value keeps its place, so the order of the opens stays.
+    return _accepted(
+        replace(session, contexts={**session.contexts, anchor: after}), broadcast, version_id
+    )
+
+
+def _select(
+    session: Session, notification: EventNotification, _version_id: str, rules: Rules
+) -> Decision:
+    anchor, known = _open_anchor(session, notification)
+    if session.current != anchor:
+        raise ContextNotCurrent(notification.name.spelling)
+    # D-10: a selection makes no version; it shows the current one so that gaps are noticed.
+    broadcast, status = notification.with_versions(known.version_id), 202
+    if rules.ira:
+        broadcast, status = _without_unknown(broadcast, known)
+    decision = _accepted(session, broadcast)
+    return replace(decision, answer=replace(decision.answer, status=status))
+
+
+def _without_unknown(
+    notification: EventNotification, known: OpenContext
+) -> tuple[EventNotification, int]:
+    """Drop selected references to resources that the context does not hold (IRA-HUB-12)."""
+    opened = known.resources()
+    kept = [
+        entry.raw
+        for entry in notification.context
+        if entry.key != "select"
+        or not entry.target
+        or entry.target in opened
+        or entry.target in known.content
+    ]
+    if len(kept) == len(notification.context):
+        return notification, 202
+    if sum(entry.key == "select" for entry in notification.context) == len(
+        notification.context
+    ) - len(kept):
+        kept.append(b'{"key":"select","reference":[]}')  # D-09: nothing known is selected
+    return notification.with_context(kept), 206
+
+
+def _infrastructure(
+    session: Session, notification: EventNotification, _version_id: str, rules: Rules
+) -> Decision:
+    if notification.name.key != SYNC_ERROR.key:
+        return _accepted(session, notification)
+    check_sync_error(notification, ira=rules.ira)
+    failed = failed_event_id(notification)
+    remembered = session.remembered.get(failed)
+    if remembered is None:
+        return _accepted(session, notification)
+    marked = {**session.remembered, failed: replace(remembered, out_of_sync=True)}
+    return _accepted(replace(session, remembered=marked), notification)
+
+
+def _proprietary(
+    session: Session, notification: EventNotification, _version_id: str, _rules: Rules
+) -> Decision:
+    return _accepted(session, notification)
+
+
+_JUDGES: dict[EventKind, Callable[[Session, EventNotification, str, Rules], Decision]] = {
+    EventKind.OPEN: _open,
+    EventKind.CLOSE: _close,
+    EventKind.UPDATE: _update,
+    EventKind.SELECT: _select,
+    EventKind.INFRASTRUCTURE: _infrastructure,
+    EventKind.PROPRIETARY: _proprietary,
+}
+
+
+def _accepted(session: Session, broadcast: EventNotification, version_id: str = "") -> Decision:
+    return Decision(session, broadcast, Accepted(broadcast.id, version_id))
+
+
+def _remember(decision: Decision, notification: EventNotification, limit: int) -> Decision:
+    """Count the request and keep its id, forgetting the oldest beyond the limit."""
+    remembered = dict(decision.session.remembered)
+    remembered[notification.id] = Remembered(notification.digest, decision.answer)
+    while len(remembered) > limit:
+        del remembered[next(iter(remembered))]
+    session = replace(
+        decision.session, remembered=remembered, revision=decision.session.revision + 1
+    )
+    return replace(decision, session=session)
+
+
+def _is_newest_open(session: Session, notification: EventNotification) -> bool:
+    """D-27: an open moves the current context only if it is not older than the last that did."""
+    return session.opened_at is None or notification.happened_at >= session.opened_at
+
+
+def _open_anchor(session: Session, notification: EventNotification) -> tuple[str, OpenContext]:
+    anchor = anchor_of(notification)
+    if anchor not in session.contexts:
+        raise ContextNotOpen(notification.name.spelling)
+    return anchor, session.contexts[anchor]
+
+
+def _anchor_entry(notification: EventNotification, *, as_resource: bool = False) -> ContextEntry:
+    name = notification.name
+    entry = notification.entries(name.anchor_key)[0]
+    field_name = f"context.{name.anchor_key}"
+    if as_resource and entry.head is None:
+        raise InvalidRequest(field_name, "has no resource", rule="EVT-15")
+    if not entry.target.startswith(f"{name.anchor_type}/"):
+        raise InvalidRequest(field_name, f"is no {name.anchor_type} with an id", rule="EVT-15")
+    return entry
+
+
+def _require_keys(notification: EventNotification, keys: tuple[str, ...]) -> None:
+    """Pass if the context array holds these keys, and nothing in it can be read two ways."""
+    counts = Counter(entry.key for entry in notification.context)
+    for key in keys:
+        if not counts[key]:
+            raise InvalidRequest(f"context.{key}", "missing", rule="EVT-14, EVT-15")
+    for key in {notification.name.anchor_key, "patient"}:
+        if counts[key] > 1:
+            raise InvalidRequest(f"context.{key}", "occurs more than once", rule="EVT-16")
+    for entry in notification.entries("patient"):
+        if entry.head is not None and entry.head.resource_type != "Patient":
+            raise InvalidRequest("context.patient", "is no Patient", rule="EVT-15")

@@ -1,0 +1,479 @@
+"""Follower: a subscriber's replica of what the hub has open. Frames in, changes out; no I/O.
+
+It follows the hub even where the application on top refuses, so that the application can say what
+the others show. Feed it everything in the order in which it happens:
+
+* `connected`, then every frame of that socket by `receive`, then `lost` or `ended`;
+* while `needs_read`, a GET: `begin_read` before it is sent, `take_read` with its answer;
+* `answered` with every status that goes back to the hub.
+
+The answer to a GET may be older or newer than the frames around it. Versions decide: an answer with
+an earlier version is passed over, and a broadcast that the answer already contained is skipped.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from fhircast_hub.protocol.events import HOME_OPEN, SYNC_ERROR, EventKind
+
+from fhircast_subscribers.changes import (
+    Change,
+    ContentChanged,
+    ContextClosed,
+    ContextOpened,
+    ContextUnconfirmed,
+    LogoutRequested,
+    NothingCurrent,
+    OtherEvent,
+    SelectionChanged,
+    SyncChanged,
+)
+from fhircast_subscribers.contexts import OpenContext, apply_update
+from fhircast_subscribers.sync import Connection, SyncProblem, SyncStatus, read_sync_error
+from fhircast_subscribers.wire import (
+    Confirmation,
+    CurrentContext,
+    Denial,
+    Message,
+    Notification,
+    read_frame,
+    selected_in,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from fhircast_subscribers.wire import Resource
+
+MAX_CONTEXTS = 256
+"""Open contexts kept; beyond, those go first that the hub did not confirm, then the oldest."""
+MAX_PROBLEMS = 64
+"""SyncErrors shown at once."""
+
+
+class Follower:
+    """The replica of one topic.
+
+    Attributes:
+        topic: The session's topic; notifications of another topic are passed over.
+    """
+
+    def __init__(self, topic: str) -> None:
+        self.topic = topic
+        self._contexts: dict[str, OpenContext] = {}
+        self._current = ""
+        self._opened_at: datetime | None = None
+        self._connection = Connection.CONNECTING
+        self._detail = ""
+        self._refused: tuple[str, str] = ("", "")
+        self._problems: dict[tuple[str, str], SyncProblem] = {}
+        self._moves = 0
+        self._shown_sync = self.sync
+
+    @property
+    def contexts(self) -> Mapping[str, OpenContext]:
+        """What is open, by anchor, in the order of the opens; what is not confirmed is left out."""
+        return {key: it for key, it in self._contexts.items() if it.confirmed}
+
+    @property
+    def current(self) -> OpenContext | None:
+        """The current context, None if there is none."""
+        return self._contexts.get(self._current)
+
+    @property
+    def sync(self) -> SyncStatus:
+        """Whether everybody shows the same, and why not."""
+        current = self.current
+        return SyncStatus(
+            connection=self._connection,
+            detail=self._detail,
+            refused=self._refused[1],
+            needs_context=current is not None and current.needs_context,
+            problems=tuple(self._problems.values()),
+        )
+
+    @property
+    def in_sync(self) -> bool:
+        """Whether nothing is wrong that is known here."""
+        return self.sync.in_sync
+
+    @property
+    def needs_read(self) -> bool:
+        """Whether a GET of the current context is due: after joining, or after a gap (CONT-18)."""
+        current = self.current
+        gap = current is not None and current.needs_context
+        joined = self._connection is Connection.JOINED
+        return self._connection is Connection.JOINING or (joined and gap)
+
+    def context(self, anchor: str) -> OpenContext | None:
+        """Return the context of an anchor, confirmed or not; None if it is not known."""
+        return self._contexts.get(anchor)
+
+    # Facts about the connection
+
+    def connected(self) -> tuple[Change, ...]:
+        """A socket was opened: what was known before has to be shown again by the hub."""
+        self._connection, self._detail = Connection.JOINING, ""
+        self._opened_at = None  # the replay tells it anew, in order (REP-05)
+        self._moves += 1
+        self._contexts = {key: replace(it, confirmed=False) for key, it in self._contexts.items()}
+        return self._with_sync([])
+
+    def lost(self, detail: str = "") -> tuple[Change, ...]:
+        """The socket is gone, or the hub cannot be reached; the client tries again."""
+        self._connection, self._detail = Connection.LOST, detail
+        return self._with_sync([])
+
+    def ended(self, detail: str) -> tuple[Change, ...]:
+        """The subscription is over and nobody tries again (CONF-07)."""
+        self._connection, self._detail = Connection.ENDED, detail
+        return self._with_sync([])
+
+    def answered(self, event_id: str, event_name: str, status: int) -> tuple[Change, ...]:
+        """An answer went to the hub: an error status is a refusal to follow (ACK-04)."""
+        if status >= 400:
+            self._refused = (event_id, event_name)
+        elif self._refused[0] == event_id:
+            self._refused = ("", "")
+        return self._with_sync([])
+
+    # Frames
+
+    def receive(self, frame: bytes | str) -> tuple[Message | None, tuple[Change, ...]]:
+        """Take a frame in; return what it is and what it changes here.
+
+        The message is None for what asks for nothing (GEN-02, D-38). Every `Notification` wants an
+        answer, whether it changed something or not (ACK-01).
+        """
+        message = read_frame(frame)
+        match message:
+            case Notification():
+                return message, self.apply(message)
+            case Denial():
+                return message, self.ended(message.reason or "denied by the hub")
+            case Confirmation() | None:
+                return message, ()
+
+    def apply(self, event: Notification) -> tuple[Change, ...]:
+        """Take a notification in; return what it changes here."""
+        if event.topic and event.topic != self.topic:
+            return ()
+        name = event.name
+        if name == SYNC_ERROR:
+            self._note_problem(read_sync_error(event))
+            return self._with_sync([])
+        if name == HOME_OPEN:
+            return self._with_sync(self._home(event))
+        handlers = {
+            EventKind.OPEN: self._open,
+            EventKind.CLOSE: self._close,
+            EventKind.UPDATE: self._update,
+            EventKind.SELECT: self._select,
+        }
+        handler = handlers.get(event.kind)
+        if handler is not None:
+            return self._with_sync(handler(event) if event.anchor else [])
+        if name is not None and name.key == "userlogout":
+            return (LogoutRequested(_logout_code(event)),)
+        return (OtherEvent(event),)
+
+    # GET of the current context
+
+    def begin_read(self) -> int:
+        """Return the ticket for a GET that is about to be sent."""
+        return self._moves
+
+    def take_read(self, answer: CurrentContext | None, ticket: int) -> tuple[Change, ...]:
+        """Take the answer to a GET in, as if the open had arrived (IRA-SUB-07).
+
+        Args:
+            answer: What the hub said; None if it does not know the topic: then nothing is open.
+            ticket: From `begin_read`. If the current context moved since then, the answer may be
+                the older truth: it is passed over and `needs_read` stays.
+        """
+        if ticket != self._moves:
+            return ()
+        if answer is None:
+            changes = self._forget_all()
+        elif answer.anchor:
+            changes = self._take_current(answer)
+        else:
+            changes = self._no_current()
+        return self._joined(changes)
+
+    def joined_without_read(self) -> tuple[Change, ...]:
+        """The hub offers no GET (CTX-01): what it replayed has to do."""
+        return self._joined([])
+
+    def fetched(self, anchor: str, key: str, resource: Resource | None) -> tuple[Change, ...]:
+        """Take a resource in that an update only referred to; None if it cannot be had."""
+        context = self._contexts.get(anchor)
+        if context is None or key not in context.references:
+            return ()
+        references = {it: url for it, url in context.references.items() if it != key}
+        if resource is None:
+            self._put(replace(context, references=references))
+            return ()
+        content = {**context.content, key: resource}
+        return (self._changed(replace(context, references=references, content=content), (key,)),)
+
+    def _joined(self, changes: list[Change]) -> tuple[Change, ...]:
+        if self._connection is Connection.JOINING:
+            self._connection = Connection.JOINED
+            unconfirmed = [it for it in self._contexts.values() if not it.confirmed]
+            changes += [ContextUnconfirmed(it, it.anchor == self._current) for it in unconfirmed]
+            if self.current is not None and not self.current.confirmed:
+                self._current = ""
+        return self._with_sync(changes)
+
+    def _take_current(self, answer: CurrentContext) -> list[Change]:
+        known = self._contexts.get(answer.anchor)
+        was_current = self._current == answer.anchor
+        self._current = answer.anchor
+        if known is None:
+            taken = OpenContext(
+                anchor=answer.anchor,
+                anchor_type=answer.anchor_type,
+                items=answer.items,
+                version_id=answer.version_id,
+                content=answer.content,
+            )
+            self._put(taken, newest=True)
+            return [ContextOpened(taken, is_current=True)]
+        if answer.version_id and answer.version_id in known.past_versions:
+            # Read before a broadcast that is here already; only a gap makes another GET worth it.
+            self._put(replace(known, confirmed=True))
+        else:
+            opened_anew = known.items != answer.items
+            taken = known.at_version(
+                answer.version_id,
+                items=answer.items,
+                content=answer.content,
+                references={},
+                needs_context=False,
+                confirmed=True,
+                event_id="" if opened_anew else known.event_id,
+                opened_at=None if opened_anew else known.opened_at,
+            )
+            self._put(taken)
+            if was_current:
+                return _content_difference(known, taken)
+        return [ContextOpened(self._contexts[answer.anchor], is_current=True, resumed=True)]
+
+    def _no_current(self) -> list[Change]:
+        previous, self._current = self.current, ""
+        return [NothingCurrent(previous)] if previous is not None else []
+
+    def _forget_all(self) -> list[Change]:
+        gone = [ContextClosed(it, key == self._current) for key, it in self._contexts.items()]
+        self._contexts, self._current = {}, ""
+        return [*gone]
+
+    # Events
+
+    def _open(self, event: Notification) -> list[Change]:
+        known = self._contexts.get(event.anchor)
+        is_newest = self._is_newest(event)
+        if known is not None and (
+            event.id == known.event_id or (not known.event_id and event.items == known.items)
+        ):
+            return self._open_again(event, known, is_newest)
+        if known is not None and _is_older(event, known.opened_at):
+            return []  # passed over by everybody, the hub included (EVT-10)
+        opened = OpenContext(
+            anchor=event.anchor,
+            anchor_type=event.name.anchor_type or "" if event.name else "",
+            items=event.items,
+            event_id=event.id,
+            opened_at=event.happened_at,
+            version_id=event.version_id,
+        )
+        if known is not None:
+            opened = _reopened(event, known)
+        was_current = self._current == event.anchor
+        self._put(opened, newest=True)
+        if is_newest:
+            self._make_current(event)
+        resumed = known is not None and not was_current
+        return [ContextOpened(opened, is_current=is_newest, resumed=resumed)]
+
+    def _open_again(self, event: Notification, known: OpenContext, is_newest: bool) -> list[Change]:
+        """A replay or a resend of the open that made the context: no change (SYNC-12, SYNC-13).
+
+        The replay shows the version first distributed (D-13); if that is neither the one here nor
+        an earlier one, something is missing.
+        """
+        version = event.version_id
+        contained = version in {"", known.version_id, *known.past_versions}
+        read_only = not known.event_id
+        again = replace(known, event_id=event.id, opened_at=event.happened_at, confirmed=True)
+        if read_only and not contained:
+            again = again.having_passed(version)
+        if not contained and (not read_only or event.prior_version_id):
+            again = replace(again, needs_context=True)
+        was_current = self._current == event.anchor
+        self._put(again, newest=is_newest)
+        if is_newest:
+            self._make_current(event)
+        if was_current or not is_newest:
+            return []
+        return [ContextOpened(again, is_current=True, resumed=True)]
+
+    def _home(self, event: Notification) -> list[Change]:
+        if not self._is_newest(event):
+            return []
+        previous = self.current
+        self._make_current(event)
+        return [NothingCurrent(previous)] if previous is not None else []
+
+    def _close(self, event: Notification) -> list[Change]:
+        known = self._contexts.get(event.anchor)
+        if known is None or _is_older(event, known.opened_at):
+            return []  # D-26: it meant an earlier opening of the same anchor
+        del self._contexts[event.anchor]
+        was_current = self._current == event.anchor
+        if was_current:
+            self._current = ""  # no fall back to another one (CTX-04)
+            self._moves += 1
+        self._clear_problems(event)
+        return [ContextClosed(known, was_current)]
+
+    def _update(self, event: Notification) -> list[Change]:
+        known = self._contexts.get(event.anchor)
+        if known is None:
+            return []
+        version, prior = event.version_id, event.prior_version_id
+        if version and version in {known.version_id, *known.past_versions}:
+            return []  # contained in the answer to a GET
+        if prior and prior in known.past_versions:
+            self._put(known.having_passed(version))
+            return []  # contained too: the answer to the GET was newer still
+        bundles = (it.get("resource") for it in event.items if it.get("key") == "updates")
+        bundle = next((it for it in bundles if isinstance(it, dict)), {})
+        applied = apply_update(known, bundle)
+        gap = bool(prior) and prior != known.version_id
+        updated = known.at_version(
+            version or known.version_id,
+            content=applied.content,
+            references=applied.references,
+            selection=tuple(it for it in known.selection if it not in applied.removed),
+            needs_context=known.needs_context or gap,
+            confirmed=True,
+        )
+        self._clear_problems(event)
+        return [self._changed(updated, applied.changed, applied.removed)]
+
+    def _select(self, event: Notification) -> list[Change]:
+        known = self._contexts.get(event.anchor)
+        if known is None:
+            return []
+        version = event.version_id
+        gap = bool(version) and version not in {known.version_id, *known.past_versions}
+        selected = tuple(it for it in selected_in(event.items) if known.knows(it) or gap)
+        chosen = replace(
+            known,
+            selection=selected,
+            needs_context=known.needs_context or gap,
+            confirmed=True,
+        )
+        self._put(chosen)
+        self._clear_problems(event)
+        return [SelectionChanged(chosen)]
+
+    # Parts
+
+    def _is_newest(self, event: Notification) -> bool:
+        """D-27: an open counts if it is not older than the last one that counted."""
+        return not _is_older(event, self._opened_at)
+
+    def _make_current(self, event: Notification) -> None:
+        if self._current != event.anchor:
+            self._moves += 1
+        self._current = event.anchor if event.name != HOME_OPEN else ""
+        self._opened_at = event.happened_at or self._opened_at
+        if self._refused[0] != event.id:
+            self._refused = ("", "")  # whoever refuses this one too says so again
+        self._clear_problems(event)
+
+    def _put(self, context: OpenContext, *, newest: bool = False) -> None:
+        if newest:
+            self._contexts.pop(context.anchor, None)
+        self._contexts[context.anchor] = context
+        while len(self._contexts) > MAX_CONTEXTS:
+            others = [it for it in self._contexts.values() if it.anchor != self._current]
+            gone = next((it for it in others if not it.confirmed), others[0])
+            del self._contexts[gone.anchor]
+
+    def _changed(
+        self, context: OpenContext, changed: tuple[str, ...], removed: tuple[str, ...] = ()
+    ) -> ContentChanged:
+        self._put(context)
+        return ContentChanged(context, changed, removed)
+
+    def _note_problem(self, problem: SyncProblem) -> None:
+        self._problems[problem.event_id, problem.subscriber] = problem
+        while len(self._problems) > MAX_PROBLEMS:
+            del self._problems[next(iter(self._problems))]
+
+    def _clear_problems(self, event: Notification) -> None:
+        """SYNC-13: whoever is still out of step with a newer event says so again."""
+        moves_context = event.kind in {EventKind.OPEN, EventKind.CLOSE}
+        self._problems = {
+            key: it
+            for key, it in self._problems.items()
+            if not (moves_context or it.is_about_content)
+        }
+
+    def _with_sync(self, changes: list[Change]) -> tuple[Change, ...]:
+        sync = self.sync
+        if sync != self._shown_sync:
+            self._shown_sync = sync
+            changes.append(SyncChanged(sync))
+        return tuple(changes)
+
+
+def _is_older(event: Notification, moment: datetime | None) -> bool:
+    return moment is not None and event.happened_at is not None and event.happened_at < moment
+
+
+def _reopened(event: Notification, known: OpenContext) -> OpenContext:
+    """Return an open context that was opened again by another event (D-11).
+
+    With a prior version it is the same context further on; without one the hub had closed it.
+    """
+    prior, version = event.prior_version_id, event.version_id
+    goes_on = bool(prior) or not version
+    return known.at_version(
+        version,
+        items=event.items,
+        event_id=event.id,
+        opened_at=event.happened_at,
+        content=known.content if goes_on else {},
+        references=known.references if goes_on else {},
+        selection=(),
+        needs_context=known.needs_context or (prior != known.version_id if version else False),
+        confirmed=True,
+    )
+
+
+def _content_difference(before: OpenContext, after: OpenContext) -> list[Change]:
+    changed = tuple(key for key, it in after.content.items() if before.content.get(key) != it)
+    removed = tuple(key for key in before.content if key not in after.content)
+    if not changed and not removed and before.items == after.items:
+        return []
+    return [ContentChanged(after, changed, removed, is_whole=True)]
+
+
+def _logout_code(event: Notification) -> str:
+    for item in event.items:
+        parameters = item.get("resource")
+        entries = parameters.get("parameter") if isinstance(parameters, dict) else None
+        for entry in entries if isinstance(entries, list) else []:
+            coding = entry.get("valueCoding") if isinstance(entry, dict) else None
+            code = coding.get("code") if isinstance(coding, dict) else None
+            if isinstance(code, str):
+                return code
+    return ""

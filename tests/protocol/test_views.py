@@ -1,0 +1,225 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from builders import (
+    ENCOUNTER,
+    OBSERVATION,
+    PATIENT,
+    PATIENT_2,
+    REPORT,
+    REPORT_2,
+    STUDY,
+    STUDY_2,
+    Json,
+    after,
+    case,
+    close_event,
+    event,
+    item,
+    new_session,
+    observation,
+    open_case,
+    open_event,
+    opened,
+    put,
+    session_after,
+    update_event,
+    value,
+)
+from fhircast_hub.protocol.views import encode_current_context, replay
+
+if TYPE_CHECKING:
+    from fhircast_hub.protocol.events import EventName
+    from fhircast_hub.protocol.session import Session
+
+
+def everything(_name: EventName) -> bool:
+    return True
+
+
+def replayed(session: Session) -> list[str]:
+    return [notification.id for notification in replay(session, everything)]
+
+
+def got(session: Session) -> Any:
+    return value(encode_current_context(session, everything))
+
+
+# Replay (2.4)
+
+
+def test_replay_holds_the_newest_open_of_each_anchor_type() -> None:
+    """2.4: REP-01; the example of the row."""
+    session = session_after(
+        open_event(PATIENT, id="p1", at=after(-3)),
+        open_event(PATIENT_2, id="p2", at=after(-2)),
+        open_event(STUDY, id="s1", at=after(-1)),
+    )
+    assert replayed(session) == ["p2", "s1"]
+
+
+def test_replay_holds_only_what_was_subscribed() -> None:
+    """2.4: REP-02."""
+    session = session_after(open_event(PATIENT, id="p1"), open_case(1, id="r1"))
+    [only] = replay(session, lambda name: name.key == "patient-open")
+    assert only.id == "p1"
+
+
+def test_a_replayed_open_is_the_one_first_distributed() -> None:
+    """2.4: REP-03, REP-05; id, time and version of then, not the newest version."""
+    update = update_event(REPORT, "v1", [put(OBSERVATION)])
+    session = session_after(open_case(1, id="r1", at=after(-60)), update)
+    [again] = replay(session, everything)
+    assert (again.id, again.happened_at, again.version_id) == ("r1", after(-60), "v1")
+    assert got(session)["context.versionId"] == "v2"
+
+
+def test_closed_contexts_are_not_replayed() -> None:
+    """2.4: REP-04."""
+    assert replayed(session_after(open_event(PATIENT), close_event(PATIENT))) == []
+
+
+def test_after_the_close_of_the_newest_an_older_open_context_is_replayed() -> None:
+    """2.4: REP-01, the most recent open that has no close."""
+    opens = [open_case(1, id="r1", at=after(-2)), open_case(2, id="r2", at=after(-1))]
+    assert replayed(session_after(*opens, close_event(REPORT_2))) == ["r1"]
+
+
+def test_replay_is_in_the_order_of_time() -> None:
+    """D-13: ascending, current last."""
+    session = session_after(
+        open_event(ENCOUNTER, id="late", at=after(-1)),
+        open_event(STUDY, id="early", at=after(-9)),
+        open_event(PATIENT, id="current"),
+    )
+    assert replayed(session) == ["early", "late", "current"]
+
+
+def test_the_current_context_comes_last_and_stands_for_its_type() -> None:
+    """D-13: the last frame leaves the client on the current context."""
+    session = session_after(
+        open_case(1, id="r1"), open_event(PATIENT, id="p1"), open_case(1, id="again")
+    )
+    assert replayed(session) == ["p1", "again"]
+
+
+def test_home_open_is_replayed_while_it_is_the_latest_open() -> None:
+    """3.2.5: D-21."""
+    session = session_after(open_case(1, id="r1"), event("Home-open", id="home"))
+    assert replayed(session) == ["r1", "home"]
+    session = session_after(event("Home-open"), open_case(1, id="r1"))
+    assert replayed(session) == ["r1"]
+
+
+def test_a_session_without_opens_replays_nothing() -> None:
+    """2.4: REP-01."""
+    assert replayed(new_session()) == []
+
+
+# GET (2.9)
+
+
+def test_the_current_context_is_as_supplied_in_the_open() -> None:
+    """2.9: CTX-02, CTX-05, CTX-06; deep equal, then the empty content."""
+    shown = got(opened())
+    assert shown["context.type"] == "DiagnosticReport"
+    assert shown["context.versionId"] == "v1"
+    *context, content = shown["context"]
+    assert context == [item(resource) for resource in case(1)]
+    assert content["key"] == "content"
+    assert content["resource"]["resourceType"] == "Bundle"
+    assert content["resource"]["type"] == "collection"
+    assert not content["resource"].get("entry")
+
+
+def test_content_is_the_union_of_the_updates() -> None:
+    """2.9: CTX-06; entries without request, response, search or link."""
+    second, third = observation("ob-2"), observation("ob-3")
+    session = session_after(
+        open_case(1),
+        update_event(REPORT, "v1", [put(OBSERVATION)]),
+        update_event(REPORT, "v2", [put(second), put(third)]),
+    )
+    shown = got(session)
+    assert shown["context.versionId"] == "v3"
+    assert shown["context"][-1]["resource"]["entry"] == [
+        {"fullUrl": "Observation/ob-1", "resource": OBSERVATION},
+        {"fullUrl": "Observation/ob-2", "resource": second},
+        {"fullUrl": "Observation/ob-3", "resource": third},
+    ]
+
+
+def test_an_entry_without_full_url_gets_one() -> None:
+    """D-06: we emit fullUrl as Type/id; one that came is kept."""
+    bare = {"request": {"method": "PUT"}, "resource": OBSERVATION}
+    named: Json = {**put(observation("ob-2")), "fullUrl": "urn:uuid:1"}
+    shown = got(session_after(open_case(1), update_event(REPORT, "v1", [bare, named])))
+    urls = [entry["fullUrl"] for entry in shown["context"][-1]["resource"]["entry"]]
+    assert urls == ["Observation/ob-1", "urn:uuid:1"]
+
+
+def test_opened_resources_stay_as_opened() -> None:
+    """2.10: CTX-07; the new status is in the content only."""
+    final = {**REPORT, "status": "final"}
+    shown = got(session_after(open_case(1), update_event(REPORT, "v1", [put(final)])))
+    assert shown["context"][0]["resource"]["status"] == "unknown"
+    assert shown["context"][-1]["resource"]["entry"][0]["resource"] == final
+
+
+@pytest.mark.parametrize(
+    ("session", "version_id"),
+    [
+        (new_session(), "v0"),
+        (session_after(open_case(1), open_case(2), close_event(REPORT_2)), "v3"),
+        (session_after(open_case(1), event("Home-open")), "v2"),
+    ],
+    ids=["fresh", "closed", "home"],
+)
+def test_no_current_context_is_empty(session: Session, version_id: str) -> None:
+    """2.9: CTX-03, CTX-04, D-21, D-32."""
+    assert got(session) == {
+        "context.type": "",
+        "context.versionId": version_id,
+        "context": [],
+    }
+
+
+def test_versions_shown_are_pairwise_distinct() -> None:
+    """2.9: CTX-05, after every change of context or content."""
+    requests = [
+        open_case(1),
+        update_event(REPORT, "v1"),
+        open_case(2),
+        close_event(REPORT_2),
+        open_case(1),
+        event("Home-open"),
+        open_event(STUDY_2),
+    ]
+    shown = [got(session_after(*requests[:n]))["context.versionId"] for n in range(8)]
+    assert len(set(shown)) == len(shown)
+
+
+def test_numbers_keep_their_digits_in_the_answer() -> None:
+    """2.9: CTX-02, CONT-22."""
+    session = session_after(open_event({**PATIENT, "multipleBirthInteger": 2, "x": 8.5}))
+    assert b'"x":8.5' in encode_current_context(session, everything)
+
+
+def test_nothing_is_shown_to_a_caller_that_may_not_read_the_open() -> None:
+    """2.3, 2.9: CTX-08, EVT-19, SCO-02."""
+    shown = encode_current_context(opened(), lambda name: name.key == "patient-open")
+    assert value(shown)["context"] == []
+    assert value(shown)["context.type"] == ""
+    assert b"dr-1" not in shown
+
+
+def test_an_older_open_that_came_late_does_not_stand_for_its_type() -> None:
+    """2.4, D-27: REP-01, most recent by its time, not by its arrival."""
+    session = session_after(
+        open_case(2, id="r2", at=after(-5)),
+        open_case(1, id="r1", at=after(-9)),
+        open_event(PATIENT),
+    )
+    assert replayed(session)[0] == "r2"
