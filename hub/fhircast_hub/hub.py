@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -61,8 +61,8 @@ class HubRules:
         unused_seconds: Life of an endpoint to which nobody connects (SEC-02).
     """
 
-    session: Rules = Rules()
-    leases: LeasePolicy = LeasePolicy()
+    session: Rules = field(default_factory=Rules)
+    leases: LeasePolicy = field(default_factory=LeasePolicy)
     unused_seconds: float = 60
 
 

@@ -73,6 +73,37 @@ def measurement(
     return observation
 
 
+def imaging_selection(
+    context: OpenContext, *, study_uid: str, series_uid: str, instance_uid: str, id: str = ""
+) -> Resource:
+    """Return an R5 ImagingSelection of one instance (IRA-CC-02, IRA-PR-04).
+
+    Args:
+        context: The open report context.
+        study_uid: Study Instance UID.
+        series_uid: Series Instance UID.
+        instance_uid: SOP Instance UID.
+        id: Of the ImagingSelection; a new UUID by default.
+
+    Raises:
+        InvalidContext: The context has no patient or no study.
+    """
+    _report, patient, studies = context.association
+    if not patient or not studies:
+        raise InvalidContext("context", "has no patient or no study", rule="IRA-PR-04")
+    return {
+        "resourceType": "ImagingSelection",
+        "id": id or new_id(),
+        "status": "unknown",
+        "subject": {"reference": patient},
+        "code": {"coding": [dict(OF_INTEREST)]},
+        "studyUid": study_uid,
+        "derivedFrom": [{"reference": studies[0]}],
+        "seriesUid": series_uid,
+        "instance": [{"uid": instance_uid}],
+    }
+
+
 def updates_bundle(puts: Iterable[Resource] = (), deletes: Iterable[str] = ()) -> Resource:
     """Return the updates Bundle: PUT and DELETE entries, each resource once (CONT-09 … CONT-12).
 

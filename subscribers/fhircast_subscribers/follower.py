@@ -96,6 +96,11 @@ class Follower:
         )
 
     @property
+    def opened_at(self) -> datetime | None:
+        """When the newest open or Home-open happened, None if that is not known."""
+        return self._opened_at
+
+    @property
     def in_sync(self) -> bool:
         """Whether nothing is wrong that is known here."""
         return self.sync.in_sync
@@ -138,6 +143,11 @@ class Follower:
             self._refused = (event_id, event_name)
         elif self._refused[0] == event_id:
             self._refused = ("", "")
+        return self._with_sync([])
+
+    def caught_up(self) -> tuple[Change, ...]:
+        """The application follows what it had refused."""
+        self._refused = ("", "")
         return self._with_sync([])
 
     # Frames
@@ -190,14 +200,15 @@ class Follower:
         """Take the answer to a GET in, as if the open had arrived (IRA-SUB-07).
 
         Args:
-            answer: What the hub said; None if it does not know the topic: then nothing is open.
+            answer: What the hub said; None if it does not know the topic: then nothing is open but
+                what it replayed.
             ticket: From `begin_read`. If the current context moved since then, the answer may be
                 the older truth: it is passed over and `needs_read` stays.
         """
         if ticket != self._moves:
             return ()
         if answer is None:
-            changes = self._forget_all()
+            changes = self._forget_unconfirmed()
         elif answer.anchor:
             changes = self._take_current(answer)
         else:
@@ -267,10 +278,12 @@ class Follower:
         previous, self._current = self.current, ""
         return [NothingCurrent(previous)] if previous is not None else []
 
-    def _forget_all(self) -> list[Change]:
-        gone = [ContextClosed(it, key == self._current) for key, it in self._contexts.items()]
-        self._contexts, self._current = {}, ""
-        return [*gone]
+    def _forget_unconfirmed(self) -> list[Change]:
+        """The hub knows nothing of the topic; only what it replayed is open."""
+        gone = [it for it in self._contexts.values() if not it.confirmed]
+        changes: list[Change] = [ContextClosed(it, it.anchor == self._current) for it in gone]
+        self._contexts = {key: it for key, it in self._contexts.items() if it.confirmed}
+        return changes
 
     # Events
 

@@ -85,7 +85,7 @@ def _grant(claims: dict[str, Any]) -> Grant:
 
 
 def _load_key(key: str) -> tuple[Any, tuple[str, ...]]:
-    """Return the key and the algorithms that its kind allows: a PEM file's, or a shared secret's."""
+    """Return the key and the algorithms of its kind: a PEM file's, or a shared secret's."""
     if key.endswith(".pem"):
         return Path(key).read_text(), _PUBLIC_KEY_ALGORITHMS
     return key, ("HS256",)

@@ -87,17 +87,21 @@ export class Chrome {
         "div",
         { class: `banner ${banner.kind}`, "data-banner": banner.key },
         h("div", { class: "words" }, h("strong", {}, banner.title), banner.text ? ` ${banner.text}` : ""),
-        (banner.buttons ?? []).map((button) =>
-          h("button", { type: "button", "data-testid": button.testid, onclick: button.press }, button.label),
-        ),
-        banner.dismiss
-          ? h("button", { type: "button", class: "quiet", onclick: close(banner), "aria-label": "Dismiss" }, "✕")
-          : null,
+        h("div", { class: "buttons" }, buttonsOf(banner, close(banner))),
       ),
     );
     this.#parts.banner.replaceChildren(...rows);
     this.#parts.banner.hidden = rows.length === 0;
   }
+}
+
+function buttonsOf(banner, close) {
+  const buttons = (banner.buttons ?? []).map(({ testid, label, press }) =>
+    h("button", { type: "button", "data-testid": testid, onclick: press }, label),
+  );
+  if (!banner.dismiss) return buttons;
+  const dismiss = { type: "button", class: "quiet", onclick: close, "aria-label": "Dismiss" };
+  return [...buttons, h("button", dismiss, "✕")];
 }
 
 const fact = (label, value) => h("div", {}, h("dt", {}, label), h("dd", {}, value));

@@ -131,8 +131,10 @@ export class HubClient {
       this.#keepEndpoint(null); // ended or forgotten: never connect to it again
     }
     // A hub that does not know our topic has lost its memory: what was open must be opened anew.
-    const probe = await this.requests.currentContext();
-    if (probe.status === 404) this.#forgotten ??= this.follower.current;
+    if (this.follower.current) {
+      const probe = await this.requests.currentContext();
+      if (probe.status === 404) this.#forgotten ??= this.follower.current;
+    }
     this.follower.beginJoin();
     const answer = await this.requests.form(this.#form("subscribe"));
     if (answer.status >= 500 || answer.status === 429) throw new Error(inWords(answer));

@@ -195,7 +195,7 @@ function drawn(row) {
       onfocus: () => (view.selected = row.key),
       ondblclick: () => row.report && !blocked && openReport(row),
     },
-    h("td", {}, h("div", { class: "name" }, row.name), h("div", { class: "muted" }, `${row.mrn} · ${dateText(row.birthDate) || "born ?"}`)),
+    h("td", {}, h("div", { class: "name" }, row.name), h("div", { class: "muted" }, h("span", {}, row.mrn), " ", h("span", {}, `* ${dateText(row.birthDate) || "unknown"}`))),
     h("td", {}, h("div", {}, row.modality ? h("span", { class: "tag" }, row.modality) : null, ` ${row.description}`), h("div", { class: "muted" }, row.accession || "no accession")),
     h("td", {}, h("span", { class: "tag", "data-status": row.status, "data-testid": "case-status" }, STATUS_LABELS[row.status])),
     h(

@@ -1,0 +1,1 @@
+"""The command `fhircast`: one verb each for running a hub and for looking into one."""

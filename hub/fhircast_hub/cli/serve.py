@@ -1,0 +1,78 @@
+"""`fhircast serve`: run a hub."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any
+
+import click
+
+from fhircast_hub.config import (
+    SettingError,
+    Settings,
+    load_settings,
+    unknown_variables,
+    variable_of,
+)
+
+
+def _with_setting_flags(command: Callable[..., None]) -> Callable[..., None]:
+    """Give the command a flag for every setting; a flag wins over its variable."""
+    for it in reversed(fields(Settings)):
+        default = "" if it.default in (None, "", (), False) else f"  [default: {it.default}]"
+        choices = it.metadata.get("choices")
+        command = click.option(
+            f"--{it.name.replace('_', '-')}",
+            it.name,
+            metavar="|".join(choices) if choices else it.metadata.get("kind", "text").upper(),
+            help=f"{it.metadata['help']}{default}  [{variable_of(it.name)}]",
+        )(command)
+    return command
+
+
+@click.command()
+@_with_setting_flags
+@click.option("--check", is_flag=True, help="Check the settings and stop.")
+def serve(check: bool, **flags: Any) -> None:
+    """Run a hub until Ctrl-C or SIGTERM.
+
+    Every flag has an environment variable; the flag wins. A wrong value stops the start with one
+    line that names it. With --auth none, everybody who reaches the hub may do everything: it then
+    listens on loopback only.
+    """
+    given = {name: value for name, value in flags.items() if value is not None}
+    try:
+        settings = load_settings(os.environ, given)
+    except SettingError as error:
+        raise click.UsageError(str(error)) from None
+    for warning in unknown_variables(os.environ):
+        click.echo(f"warning: {warning}", err=True)
+    if check:
+        click.echo("the settings are fine")
+        return
+    _run(settings)
+
+
+def _run(settings: Settings) -> None:
+    # Imported here: `serve --help` must not load the server.
+    from fhircast_hub.observability.logs import configure
+    from fhircast_hub.web.server import HubServer, bind
+
+    configure(settings.log_format)  # type: ignore[arg-type]  # a checked choice
+    try:
+        sock = bind(settings.host, settings.port)
+    except OSError as error:
+        raise click.ClickException(
+            f"cannot listen on {settings.host}:{settings.port}: {error.strerror}; "
+            "choose another with --port (0 takes any free one)"
+        ) from None
+    server = HubServer(settings)
+    host, port = sock.getsockname()[:2]
+    hub_url = server.hub_url_at(port)
+    click.echo(f"hub.url    {hub_url}")
+    click.echo(f"listening  {host}:{port}, profile {settings.profile}, auth {settings.auth}")
+    if settings.auth == "none":
+        click.echo("           no authentication: for trying things out only")
+    server.run(sockets=[sock])

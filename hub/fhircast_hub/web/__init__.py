@@ -1,0 +1,1 @@
+"""HTTP and WebSocket: the hub as a Starlette application on uvicorn."""

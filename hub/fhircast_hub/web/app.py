@@ -1,0 +1,143 @@
+"""The one place where the parts of the hub are put together."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+
+from fhircast_hub.backends.base import Backend, BackendLimits
+from fhircast_hub.backends.memory import MemoryBackend
+from fhircast_hub.clock import Clock, SystemClock
+from fhircast_hub.fanout import Fanout
+from fhircast_hub.hub import Hub, HubRules
+from fhircast_hub.protocol.channel import ChannelRules
+from fhircast_hub.protocol.errors import FhircastError
+from fhircast_hub.protocol.session import Rules
+from fhircast_hub.protocol.subscription import LeasePolicy
+from fhircast_hub.security.tokens import JwtVerifier, NoAuthentication, Verifier
+from fhircast_hub.web.errors import answer_fault, answer_refusal
+from fhircast_hub.web.routes import HubRoutes
+from fhircast_hub.web.sockets import Sockets
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from starlette.requests import Request
+
+    from fhircast_hub.config import Settings
+
+ALIASES = ("/fhircast/STU3", "/fhircast/STU2")
+"""Where deployed clients look for a hub, besides the configured path (D-47)."""
+
+
+def create_app(
+    settings: Settings, *, backend: Backend | None = None, clock: Clock | None = None
+) -> Starlette:
+    """Return the hub as an ASGI application.
+
+    Args:
+        settings: Complete settings, from `load_settings`.
+        backend: Where sessions are kept; by default what the settings name.
+        clock: Where the time comes from; by default the machine's.
+    """
+    backend = backend or MemoryBackend(_backend_limits(settings))
+    hub = Hub(
+        backend,
+        Fanout(_channel_rules(settings)),
+        rules=_hub_rules(settings),
+        clock=clock or SystemClock(),
+    )
+    verifier = _verifier(settings)
+    sockets = Sockets(hub, settings)
+    routes: list[BaseRoute] = [
+        Route("/livez", _alive, methods=["GET"]),
+        Route("/readyz", _ready, methods=["GET"]),
+    ]
+    for path in dict.fromkeys((settings.hub_path, *ALIASES)):
+        routes.append(WebSocketRoute(path + "/ws/{endpoint_id}", sockets.endpoint))
+        routes += HubRoutes(hub, verifier, settings, path).routes()
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        stop = asyncio.Event()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(hub.run(stop))
+            app.state.is_ready = True
+            yield
+            app.state.is_ready = False
+            await hub.shut_down()
+            stop.set()
+
+    app = Starlette(
+        routes=routes,
+        lifespan=lifespan,
+        middleware=[_cors(settings)] if settings.allowed_origins else [],
+        exception_handlers={FhircastError: answer_refusal, Exception: answer_fault},
+    )
+    app.state.hub = hub
+    app.state.is_ready = False
+    return app
+
+
+async def _alive(_request: Request) -> Response:
+    return PlainTextResponse("ok\n")
+
+
+async def _ready(request: Request) -> Response:
+    ready = request.app.state.is_ready
+    return PlainTextResponse("ready\n" if ready else "draining\n", 200 if ready else 503)
+
+
+def _cors(settings: Settings) -> Middleware:
+    """D-52: browser clients publish and read across origins, and must see error answers too."""
+    return Middleware(
+        CORSMiddleware,
+        allow_origins=list(settings.allowed_origins),
+        allow_methods=["GET", "POST"],
+        allow_headers=["authorization", "content-type", "x-medplum"],
+        max_age=600,
+    )
+
+
+def _verifier(settings: Settings) -> Verifier:
+    if settings.auth == "none":
+        return NoAuthentication()
+    return JwtVerifier(settings.jwt_key, issuer=settings.issuer, audience=settings.audience)
+
+
+def _backend_limits(settings: Settings) -> BackendLimits:
+    return BackendLimits(
+        max_topics=settings.max_topics,
+        max_subscribers_per_topic=settings.max_subscribers_per_topic,
+        topic_idle_seconds=settings.topic_idle_seconds,
+    )
+
+
+def _channel_rules(settings: Settings) -> ChannelRules:
+    return ChannelRules(
+        strict_acks=settings.ack_policy == "strict",
+        ack_timeout_seconds=settings.ack_timeout_seconds,
+        unresponsive_after=settings.unresponsive_after,
+        grace_seconds=settings.reconnect_grace_seconds or 0,
+        max_held_bytes=settings.max_outbox_bytes,
+    )
+
+
+def _hub_rules(settings: Settings) -> HubRules:
+    return HubRules(
+        session=Rules(
+            ira=settings.is_ira,
+            max_clock_ahead_seconds=settings.max_clock_ahead_seconds,
+            max_open_contexts=settings.max_open_contexts,
+            max_content_resources=settings.max_content_resources,
+        ),
+        leases=LeasePolicy(settings.lease_default_seconds, settings.lease_max_seconds),
+        unused_seconds=settings.endpoint_unused_seconds,
+    )

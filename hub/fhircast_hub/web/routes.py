@@ -1,0 +1,128 @@
+"""The HTTP side of hub.url: forms subscribe, JSON requests changes, GET reads the context."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from fhircast_hub.protocol.errors import InvalidRequest, MessageTooLarge, UnsupportedContentType
+from fhircast_hub.protocol.events import CATALOGUE
+from fhircast_hub.protocol.messages import parse_notification
+from fhircast_hub.protocol.subscription import parse_subscription_request
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from fhircast_hub.config import Settings
+    from fhircast_hub.hub import Hub
+    from fhircast_hub.security.grant import Grant
+    from fhircast_hub.security.tokens import Verifier
+
+_FORM = "application/x-www-form-urlencoded"
+_JSON = frozenset({"application/json", "application/fhir+json"})
+_NO_STORE = {"Cache-Control": "no-store"}
+
+
+class HubRoutes:
+    """The handlers of hub.url at one mount path."""
+
+    def __init__(self, hub: Hub, verifier: Verifier, settings: Settings, path: str) -> None:
+        self._hub = hub
+        self._verifier = verifier
+        self._settings = settings
+        self._path = path
+
+    def routes(self) -> list[Route]:
+        """Return the routes, the most specific first."""
+        path = self._path
+        return [
+            Route(f"{path}/.well-known/fhircast-configuration", self.well_known, methods=["GET"]),
+            Route(path, self.post, methods=["POST"]),
+            Route(path + "/{topic:path}", self.post, methods=["POST"]),
+            Route(path + "/{topic:path}", self.get_context, methods=["GET"]),
+        ]
+
+    async def post(self, request: Request) -> Response:
+        """A form subscribes or unsubscribes; JSON is a context change request."""
+        content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if content_type != _FORM and content_type not in _JSON:
+            raise UnsupportedContentType(
+                f"Content-Type: neither {_FORM} nor application/json", rule="SUB-01, OLD-02"
+            )
+        grant = self._grant(request)
+        body = await read_body(request, self._settings.max_event_bytes)
+        if content_type == _FORM:
+            return await self._subscription(request, body, grant)
+        return await self._event(request, body, grant)
+
+    async def get_context(self, request: Request) -> Response:
+        """Answer a GET of the current context (2.9)."""
+        grant = self._grant(request)
+        view = await self._hub.current_context(request.path_params["topic"], grant)
+        return Response(view, media_type="application/json", headers=_NO_STORE)
+
+    async def well_known(self, _request: Request) -> Response:
+        """Answer with what the hub supports (2.7; WK-01 … WK-05)."""
+        return JSONResponse(
+            {
+                "eventsSupported": [entry.spelling for entry in CATALOGUE],
+                "websocketSupport": True,
+                "fhircastVersion": "3.0.0",
+                "fhirVersion": "R5" if self._settings.is_ira else "R4",
+                "getCurrentSupport": True,
+                "capabilities": {
+                    "supportsGetCurrentContext": True,
+                    "supportsNonCurrentContextUpdates": True,
+                },
+            }
+        )
+
+    async def _subscription(self, request: Request, body: bytes, grant: Grant) -> Response:
+        asked = parse_subscription_request(body, ira=self._settings.is_ira)
+        if asked.is_unsubscribe:
+            endpoint_id = await self._hub.unsubscribe(asked, grant)
+        else:
+            endpoint_id = await self._hub.subscribe(asked, grant)
+        endpoint = f"{self._socket_origin(request)}{self._path}/ws/{endpoint_id}"
+        return JSONResponse({"hub.channel.endpoint": endpoint}, 202, headers=_NO_STORE)
+
+    async def _event(self, request: Request, body: bytes, grant: Grant) -> Response:
+        notification = parse_notification(body)
+        topic = request.path_params.get("topic")
+        if topic is not None and topic != notification.topic:
+            raise InvalidRequest("hub.topic", "differs from the topic of the URL", rule="OLD-02")
+        accepted = await self._hub.request_change(notification, grant)
+        answer: dict[str, Any] = {"id": accepted.id}
+        if accepted.version_id:
+            answer["context.versionId"] = accepted.version_id
+        return JSONResponse(answer, accepted.status)
+
+    def _grant(self, request: Request) -> Grant:
+        return self._verifier.verify(request.headers.get("authorization", ""))
+
+    def _socket_origin(self, request: Request) -> str:
+        origin = self._settings.public_url or str(request.base_url).rstrip("/")
+        parts = urlsplit(origin)
+        scheme = "wss" if parts.scheme == "https" else "ws"
+        return f"{scheme}://{parts.netloc}{parts.path}"
+
+
+async def read_body(request: Request, max_bytes: int) -> bytes:
+    """Return the body, refusing it as soon as it is too large, however it is sent.
+
+    Raises:
+        MessageTooLarge: More bytes than allowed were announced or came (CONT-19).
+    """
+    announced = request.headers.get("content-length", "")
+    if announced.isdecimal() and int(announced) > max_bytes:
+        raise MessageTooLarge(max_bytes)
+    chunks, size = [], 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > max_bytes:
+            raise MessageTooLarge(max_bytes)
+        chunks.append(chunk)
+    return b"".join(chunks)

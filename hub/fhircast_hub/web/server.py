@@ -1,0 +1,79 @@
+"""The hub on uvicorn: how it is started, and how it says good-bye."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from fhircast_hub.web.app import create_app
+
+if TYPE_CHECKING:
+    from fhircast_hub.config import Settings
+
+_MAX_CLIENT_FRAME_BYTES = 65_536
+"""Subscribers send acknowledgements; a larger frame ends the connection with 1009."""
+
+_FAREWELL_SECONDS = 2.0
+
+
+class HubServer(uvicorn.Server):
+    """uvicorn with a farewell: denials and close 1001 go out before its own shutdown closes."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.app = create_app(settings)
+        self.settings = settings
+        super().__init__(
+            uvicorn.Config(
+                self.app,
+                host=settings.host,
+                port=settings.port,
+                http="httptools",
+                ws="websockets-sansio",
+                ws_max_size=_MAX_CLIENT_FRAME_BYTES,
+                ws_ping_interval=settings.ping_seconds,
+                ws_ping_timeout=settings.ping_seconds,
+                ws_per_message_deflate=False,
+                h11_max_incomplete_event_size=65_536,
+                timeout_keep_alive=75,
+                timeout_graceful_shutdown=5,
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                log_config=None,
+                lifespan="on",
+            )
+        )
+
+    def hub_url_at(self, port: int) -> str:
+        """Return `hub.url`: under the public URL, or as clients on this machine reach the port."""
+        settings = self.settings
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        return (settings.public_url or f"http://{host}:{port}") + settings.hub_path
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Say good-bye to every subscriber, give the frames time to go, then shut down."""
+        self.app.state.is_ready = False
+        await self.app.state.hub.shut_down()
+        if self.server_state.tasks:
+            await asyncio.wait(set(self.server_state.tasks), timeout=_FAREWELL_SECONDS)
+        await super().shutdown(sockets)
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Return a listening socket.
+
+    Raises:
+        OSError: The address is taken or cannot be had.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((host, port))
+    except OSError:
+        sock.close()
+        raise
+    return sock

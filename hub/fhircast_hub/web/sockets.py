@@ -1,0 +1,106 @@
+"""One WebSocket: what comes goes to its channel, what its outbox holds goes out."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from starlette.responses import PlainTextResponse
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+
+from fhircast_hub.clock import ENDPOINT_ID_BYTES
+from fhircast_hub.protocol.channel_state import CloseReason
+from fhircast_hub.protocol.messages import encode_denial, parse_response
+from fhircast_hub.web.outbox import Outbox
+
+if TYPE_CHECKING:
+    from fhircast_hub.config import Settings
+    from fhircast_hub.fanout import Link
+    from fhircast_hub.hub import Hub
+    from fhircast_hub.protocol.subscription import Subscription
+
+logger = logging.getLogger(__name__)
+
+_ENDPOINT_ID = re.compile(rf"[A-Za-z0-9_-]{{{ENDPOINT_ID_BYTES * 4 // 3}}}")
+_CLOSE_SECONDS = 5
+"""How long a subscriber may take to read its last frames."""
+
+
+class Sockets:
+    """The WebSocket handler under hub.url."""
+
+    def __init__(self, hub: Hub, settings: Settings) -> None:
+        self._hub = hub
+        self._settings = settings
+
+    async def endpoint(self, websocket: WebSocket) -> None:
+        """Serve one connection to an endpoint URL until it ends.
+
+        Spec: 2.4; SUB-17, CONF-01, D-43, D-44.
+        """
+        endpoint_id = websocket.path_params["endpoint_id"]
+        if not _ENDPOINT_ID.fullmatch(endpoint_id):
+            await websocket.send_denial_response(PlainTextResponse("not an endpoint\nD-43\n", 404))
+            return
+        subscription = await self._hub.find(endpoint_id)
+        await websocket.accept()
+        if subscription is None:
+            await _deny_unknown(websocket)
+        else:
+            await self._serve(websocket, subscription)
+
+    async def _serve(self, websocket: WebSocket, subscription: Subscription) -> None:
+        outbox = Outbox(
+            max_frames=self._settings.max_outbox_events, max_bytes=self._settings.max_outbox_bytes
+        )
+        link = await self._hub.join(subscription, outbox)
+        code = 1006
+        async with asyncio.TaskGroup() as tasks:
+            writing = tasks.create_task(_write(websocket, outbox))
+            closing = tasks.create_task(_close(websocket, outbox, writing))
+            try:
+                code = await self._read(websocket, link)
+            finally:
+                closing.cancel()
+                writing.cancel()
+        await self._hub.left(link, outbox, code)
+
+    async def _read(self, websocket: WebSocket, link: Link) -> int:
+        """Feed responses to the channel until the socket is gone; return the close code."""
+        while True:
+            message = await websocket.receive()
+            if message["type"] == "websocket.disconnect":
+                return int(message.get("code") or 1006)
+            text = message.get("text")
+            response = parse_response(text) if text is not None else None
+            if response is None:
+                logger.debug("a frame that is no notification response was passed over")
+                continue
+            await self._hub.responded(link, response)
+
+
+async def _write(websocket: WebSocket, outbox: Outbox) -> None:
+    with suppress(WebSocketDisconnect, RuntimeError):  # the reader sees the disconnect
+        while (frame := await outbox.take()) is not None:
+            await websocket.send_text(frame.decode())
+
+
+async def _close(websocket: WebSocket, outbox: Outbox, writing: asyncio.Task[None]) -> None:
+    """Close once the hub wants it: after the last frames, or without them if nobody reads."""
+    reason = await outbox.closed()
+    await asyncio.wait([writing], timeout=_CLOSE_SECONDS)
+    writing.cancel()
+    if websocket.application_state is WebSocketState.CONNECTED:
+        with suppress(WebSocketDisconnect, RuntimeError):
+            await websocket.close(reason.code, reason.text)
+
+
+async def _deny_unknown(websocket: WebSocket) -> None:
+    """D-43: an upgrade that is refused is retried for ever by a known client; a denial ends it."""
+    reason = CloseReason.NOT_KNOWN
+    with suppress(WebSocketDisconnect, RuntimeError):
+        await websocket.send_text(encode_denial("", (), reason.text).decode())
+        await websocket.close(reason.code, reason.text)
