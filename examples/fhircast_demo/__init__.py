@@ -1,0 +1,1 @@
+"""The demo: EHR, images, pages and the launcher."""

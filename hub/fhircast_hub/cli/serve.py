@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,6 +15,9 @@ from fhircast_hub.config import (
     unknown_variables,
     variable_of,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def _with_setting_flags(command: Callable[..., None]) -> Callable[..., None]:

@@ -1,0 +1,59 @@
+# Every target does its own set-up: git, make and Python 3.11 or newer are all that is needed.
+.PHONY: setup setup-demo check fix test test-browser cov demo clean help
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
+	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& echo $$p && break; done)
+
+help: ## Show what there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; install it or set PYTHON=/path/to/python3"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "Python's venv is missing; on Debian or Ubuntu: apt install python3-venv"; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+
+# The demo needs less than the tests, and its users should not wait for more.
+$(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
+	@$(call install,.[demo])
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
+	@$(call install,.[redis$(comma)demo$(comma)dev$(comma)browser])
+	@touch $@ $(VENV)/.demo
+
+comma := ,
+define install
+echo "installing $(1) …"; if command -v uv >/dev/null 2>&1; then \
+	VIRTUAL_ENV=$(VENV) uv pip install -q -c constraints.txt -e '$(1)'; \
+	else $(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '$(1)'; fi
+endef
+
+setup: $(VENV)/.dev ## Install everything for work on the project
+
+setup-demo: $(VENV)/.demo
+
+demo: $(VENV)/.demo ## Run hub, EHR, images and the three applications; prints the page to open
+	@exec $(BIN)/fhircast demo
+
+test: $(VENV)/.dev ## All tests; those with a browser say so if there is none
+	@$(BIN)/python -m pytest
+
+cov: $(VENV)/.dev ## Branch coverage of the core by its own tests
+	@$(BIN)/python -m pytest tests/protocol --cov=fhircast_hub.protocol --cov-branch --cov-fail-under=100
+
+check: $(VENV)/.dev ## Lint, types, import rules; changes nothing
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+fix: $(VENV)/.dev ## Format, and mend what can be mended
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+clean: ## Remove what the other targets made
+	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis dist
