@@ -95,15 +95,16 @@ class OpenContext:
 
     def at_version(self, version_id: str, **changes: Any) -> OpenContext:
         """Return the context at another version, the one it had remembered."""
-        past = self.past_versions
-        if self.version_id and version_id != self.version_id:
-            past = (*past, self.version_id)[-REMEMBERED_VERSIONS:]
+        known = (*self.past_versions, self.version_id)
+        past = tuple(it for it in known if it not in {"", version_id})[-REMEMBERED_VERSIONS:]
         return replace(self, version_id=version_id, past_versions=past, **changes)
 
     def having_passed(self, version_id: str) -> OpenContext:
         """Return the context with one more earlier version, which it already contains."""
+        if not version_id or version_id in self.past_versions:
+            return self
         past = (*self.past_versions, version_id)[-REMEMBERED_VERSIONS:]
-        return replace(self, past_versions=past) if version_id else self
+        return replace(self, past_versions=past)
 
     def _first(self, key: str) -> Resource | None:
         target = self._key(key)

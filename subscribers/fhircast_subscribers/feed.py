@@ -10,7 +10,7 @@ from fhircast_hub.protocol.events import EventKind
 
 from fhircast_subscribers.changes import FellBehind
 from fhircast_subscribers.errors import RefusedLocally
-from fhircast_subscribers.follower import Follower
+from fhircast_subscribers.follower import Follower, Ticket
 from fhircast_subscribers.wire import Message, Notification
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ class Feed:
         """What was refused is followed now."""
         self._put(self.follower.caught_up())
 
-    def read(self, answer: CurrentContext | None, ticket: int) -> None:
+    def read(self, answer: CurrentContext | None, ticket: Ticket) -> None:
         """Take the answer to a GET in."""
         self._put(self.follower.take_read(answer, ticket))
 

@@ -7,14 +7,14 @@ the others show. Feed it everything in the order in which it happens:
 * while `needs_read`, a GET: `begin_read` before it is sent, `take_read` with its answer;
 * `answered` with every status that goes back to the hub.
 
-The answer to a GET may be older or newer than the frames around it. Versions decide: an answer with
-an earlier version is passed over, and a broadcast that the answer already contained is skipped.
+The answer to a GET may be older or newer than the frames around it. An answer that a frame overtook
+is passed over; a broadcast that an answer already contained is recognised by its version.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from fhircast_hub.protocol.events import HOME_OPEN, SYNC_ERROR, EventKind
 
@@ -48,6 +48,9 @@ if TYPE_CHECKING:
 
     from fhircast_subscribers.wire import Resource
 
+Ticket: TypeAlias = tuple[int, int]
+"""How far the follower was when a GET was sent."""
+
 MAX_CONTEXTS = 256
 """Open contexts kept; beyond, those go first that the hub did not confirm, then the oldest."""
 MAX_PROBLEMS = 64
@@ -71,6 +74,9 @@ class Follower:
         self._refused: tuple[str, str] = ("", "")
         self._problems: dict[tuple[str, str], SyncProblem] = {}
         self._moves = 0
+        self._steps = 0
+        self._is_unsure = False
+        self._opened_types: set[str] = set()
         self._shown_sync = self.sync
 
     @property
@@ -111,7 +117,7 @@ class Follower:
         current = self.current
         gap = current is not None and current.needs_context
         joined = self._connection is Connection.JOINED
-        return self._connection is Connection.JOINING or (joined and gap)
+        return self._connection is Connection.JOINING or (joined and (gap or self._is_unsure))
 
     def context(self, anchor: str) -> OpenContext | None:
         """Return the context of an anchor, confirmed or not; None if it is not known."""
@@ -124,6 +130,7 @@ class Follower:
         self._connection, self._detail = Connection.JOINING, ""
         self._opened_at = None  # the replay tells it anew, in order (REP-05)
         self._moves += 1
+        self._is_unsure, self._opened_types = False, set()
         self._contexts = {key: replace(it, confirmed=False) for key, it in self._contexts.items()}
         return self._with_sync([])
 
@@ -175,6 +182,8 @@ class Follower:
         if name == SYNC_ERROR:
             self._note_problem(read_sync_error(event))
             return self._with_sync([])
+        if event.kind is EventKind.OPEN:
+            self._note_replay(event)
         if name == HOME_OPEN:
             return self._with_sync(self._home(event))
         handlers = {
@@ -184,6 +193,7 @@ class Follower:
             EventKind.SELECT: self._select,
         }
         handler = handlers.get(event.kind)
+        self._steps += 1
         if handler is not None:
             return self._with_sync(handler(event) if event.anchor else [])
         if name is not None and name.key == "userlogout":
@@ -192,31 +202,35 @@ class Follower:
 
     # GET of the current context
 
-    def begin_read(self) -> int:
+    def begin_read(self) -> Ticket:
         """Return the ticket for a GET that is about to be sent."""
-        return self._moves
+        return self._moves, self._steps
 
-    def take_read(self, answer: CurrentContext | None, ticket: int) -> tuple[Change, ...]:
+    def take_read(self, answer: CurrentContext | None, ticket: Ticket) -> tuple[Change, ...]:
         """Take the answer to a GET in, as if the open had arrived (IRA-SUB-07).
 
         Args:
             answer: What the hub said; None if it does not know the topic: then nothing is open but
                 what it replayed.
-            ticket: From `begin_read`. If the current context moved since then, the answer may be
-                the older truth: it is passed over and `needs_read` stays.
+            ticket: From `begin_read`. If the current context moved since then, or the answer has an
+                earlier version than an event since then, it is the older truth: it is passed over
+                and `needs_read` stays.
         """
-        if ticket != self._moves:
+        moves, steps = ticket
+        if moves != self._moves:
             return ()
         if answer is None:
             changes = self._forget_unconfirmed()
         elif answer.anchor:
-            changes = self._take_current(answer)
+            changes = self._take_current(answer, was_overtaken=steps != self._steps)
         else:
             changes = self._no_current()
+        self._is_unsure = False
         return self._joined(changes)
 
     def joined_without_read(self) -> tuple[Change, ...]:
         """The hub offers no GET (CTX-01): what it replayed has to do."""
+        self._is_unsure = False
         return self._joined([])
 
     def fetched(self, anchor: str, key: str, resource: Resource | None) -> tuple[Change, ...]:
@@ -240,7 +254,7 @@ class Follower:
                 self._current = ""
         return self._with_sync(changes)
 
-    def _take_current(self, answer: CurrentContext) -> list[Change]:
+    def _take_current(self, answer: CurrentContext, *, was_overtaken: bool) -> list[Change]:
         known = self._contexts.get(answer.anchor)
         was_current = self._current == answer.anchor
         self._current = answer.anchor
@@ -254,8 +268,7 @@ class Follower:
             )
             self._put(taken, newest=True)
             return [ContextOpened(taken, is_current=True)]
-        if answer.version_id and answer.version_id in known.past_versions:
-            # Read before a broadcast that is here already; only a gap makes another GET worth it.
+        if was_overtaken and answer.version_id in known.past_versions:
             self._put(replace(known, confirmed=True))
         else:
             opened_anew = known.items != answer.items
@@ -290,9 +303,7 @@ class Follower:
     def _open(self, event: Notification) -> list[Change]:
         known = self._contexts.get(event.anchor)
         is_newest = self._is_newest(event)
-        if known is not None and (
-            event.id == known.event_id or (not known.event_id and event.items == known.items)
-        ):
+        if known is not None and _is_known_open(event, known):
             return self._open_again(event, known, is_newest)
         if known is not None and _is_older(event, known.opened_at):
             return []  # passed over by everybody, the hub included (EVT-10)
@@ -314,19 +325,20 @@ class Follower:
         return [ContextOpened(opened, is_current=is_newest, resumed=resumed)]
 
     def _open_again(self, event: Notification, known: OpenContext, is_newest: bool) -> list[Change]:
-        """A replay or a resend of the open that made the context: no change (SYNC-12, SYNC-13).
+        """A replay or a resend of what is here, or a broadcast that a GET was ahead of: no change.
 
-        The replay shows the version first distributed (D-13); if that is neither the one here nor
-        an earlier one, something is missing.
+        A replay shows the version first distributed (D-13); if it is not known here that this is an
+        earlier one, something may be missing.
+
+        Spec: SYNC-12, SYNC-13, IRA-SUB-07.
         """
-        version = event.version_id
-        contained = version in {"", known.version_id, *known.past_versions}
-        read_only = not known.event_id
         again = replace(known, event_id=event.id, opened_at=event.happened_at, confirmed=True)
-        if read_only and not contained:
-            again = again.having_passed(version)
-        if not contained and (not read_only or event.prior_version_id):
-            again = replace(again, needs_context=True)
+        if event.version_id != known.version_id:
+            is_first = not known.event_id and not event.prior_version_id
+            if is_first or _is_contained(event, known):
+                again = again.having_passed(event.version_id)
+            elif event.version_id:
+                again = replace(again, needs_context=True)
         was_current = self._current == event.anchor
         self._put(again, newest=is_newest)
         if is_newest:
@@ -359,11 +371,10 @@ class Follower:
         if known is None:
             return []
         version, prior = event.version_id, event.prior_version_id
-        if version and version in {known.version_id, *known.past_versions}:
-            return []  # contained in the answer to a GET
-        if prior and prior in known.past_versions:
-            self._put(known.having_passed(version))
-            return []  # contained too: the answer to the GET was newer still
+        if _is_contained(event, known):
+            if version != known.version_id:
+                self._put(known.having_passed(version))
+            return []
         bundles = (it.get("resource") for it in event.items if it.get("key") == "updates")
         bundle = next((it for it in bundles if isinstance(it, dict)), {})
         applied = apply_update(known, bundle)
@@ -401,6 +412,17 @@ class Follower:
     def _is_newest(self, event: Notification) -> bool:
         """D-27: an open counts if it is not older than the last one that counted."""
         return not _is_older(event, self._opened_at)
+
+    def _note_replay(self, event: Notification) -> None:
+        """Doubt the first open of its type on a connection that was read already: read once more.
+
+        It may be the replay of a context that is open but not current (REP-01), which only a GET
+        can tell from a new open.
+        """
+        anchor_type = (event.name.anchor_type if event.name else None) or ""
+        if self._connection is Connection.JOINED and anchor_type not in self._opened_types:
+            self._is_unsure = True
+        self._opened_types.add(anchor_type)
 
     def _make_current(self, event: Notification) -> None:
         if self._current != event.anchor:
@@ -450,6 +472,21 @@ class Follower:
 
 def _is_older(event: Notification, moment: datetime | None) -> bool:
     return moment is not None and event.happened_at is not None and event.happened_at < moment
+
+
+def _is_contained(event: Notification, known: OpenContext) -> bool:
+    """Whether the answer to a GET already contained this event: versions are a chain (CONT-04)."""
+    if event.version_id and event.version_id in {known.version_id, *known.past_versions}:
+        return True
+    return bool(event.prior_version_id) and event.prior_version_id in known.past_versions
+
+
+def _is_known_open(event: Notification, known: OpenContext) -> bool:
+    """Whether an open is the one that is here; one known from a GET has no id yet."""
+    if event.id == known.event_id or _is_contained(event, known):
+        return True
+    is_next = bool(event.prior_version_id) and event.prior_version_id == known.version_id
+    return not known.event_id and not is_next and event.items == known.items
 
 
 def _reopened(event: Notification, known: OpenContext) -> OpenContext:

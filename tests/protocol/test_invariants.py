@@ -278,6 +278,7 @@ class Follower:
         self.versions: dict[str, str] = {}
         self.contents: dict[str, dict[str, Any]] = {}
         self.gaps = 0
+        self.incomplete: set[str] = set()
 
     def receive(self, frame: bytes, session: Session) -> None:
         """Follow a frame; `session` is what a GET would show now."""
@@ -294,10 +295,12 @@ class Follower:
         if name.endswith("-close"):
             self.current = "" if self.current == anchor else self.current
             self.versions.pop(anchor, None)
+            self.incomplete.discard(anchor)
         prior = happened.get("context.priorVersionId", "")
-        if prior and prior != self.versions.get(anchor):
+        if prior and (prior != self.versions.get(anchor) or anchor in self.incomplete):
             self.gaps += 1
             self.contents.setdefault(anchor, {})
+            self.incomplete.add(anchor)  # a GET tells the content of the current context only
             self.read(session)
         elif not name.endswith("-update") or prior:
             apply(self.contents, happened)
@@ -312,6 +315,7 @@ class Follower:
             self.current = named(answer["context"][0])
             self.versions[self.current] = answer["context.versionId"]
             entries = answer["context"][-1]["resource"].get("entry", [])
+            self.incomplete.discard(self.current)
             self.contents[self.current] = {target(it["resource"]): it["resource"] for it in entries}
 
     @property

@@ -153,7 +153,7 @@ def test_update_moves_version_and_content() -> None:
     current = follower.current
     assert current is not None
     assert (current.version_id, list(current.content)) == ("v2", ["Observation/ob-1"])
-    assert not follower.needs_read
+    assert follower.in_sync
 
 
 def test_update_removes_content_and_its_selection() -> None:
@@ -213,6 +213,23 @@ def test_update_contained_in_the_read_is_skipped() -> None:
     assert follower.current.content
 
 
+def test_replay_after_the_read_is_read_again() -> None:
+    """REP-01: a context that is open but not current is replayed; only a GET tells that."""
+    follower = following(open_frame(1))
+    assert follower.needs_read
+    take(follower, NOTHING)
+    assert follower.current is None
+    assert not follower.needs_read
+
+
+def test_further_opens_need_no_read() -> None:
+    """REP-01: a replay holds one open per anchor type at most."""
+    follower = following(open_frame(1))
+    take(follower, got(1, "v1"))
+    follower.receive(open_frame(2, seconds=1))
+    assert not follower.needs_read
+
+
 def test_chain_contained_in_the_read_is_skipped() -> None:
     """IRA-SUB-07: several broadcasts may be on their way behind a GET."""
     follower = following(open_frame())
@@ -221,7 +238,7 @@ def test_chain_contained_in_the_read_is_skipped() -> None:
         follower.receive(update_frame(version, prior))
     assert follower.current is not None
     assert follower.current.version_id == "v4"
-    assert not follower.needs_read
+    assert follower.in_sync
 
 
 def test_older_answer_to_a_get_is_passed_over() -> None:
@@ -262,7 +279,7 @@ def test_open_that_the_read_was_ahead_of_changes_nothing() -> None:
     assert not changes
     assert follower.current is not None
     assert follower.current.version_id == "v5"
-    assert not follower.needs_read
+    assert follower.in_sync
 
 
 def test_read_without_context_leaves_none_current() -> None:
@@ -284,7 +301,7 @@ def test_reopen_goes_on_with_the_content() -> None:
     assert follower.current is not None
     assert follower.current.anchor == ANCHOR
     assert follower.current.content
-    assert not follower.needs_read
+    assert follower.in_sync
 
 
 def test_reopen_after_a_missed_close_starts_empty_and_reads() -> None:

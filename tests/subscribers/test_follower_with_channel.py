@@ -8,6 +8,7 @@ from builders import (
     NOON,
     case,
     close_event,
+    event,
     observation,
     open_case,
     put,
@@ -33,6 +34,7 @@ _steps = st.lists(
         st.tuples(st.just("close"), _numbers),
         st.tuples(st.just("update"), _numbers),
         st.tuples(st.just("select"), _numbers),
+        st.tuples(st.just("home"), st.just(0)),
         st.tuples(st.just("lose"), st.just(0)),
         st.tuples(st.just("receive"), st.just(0)),
         st.tuples(st.just("read"), st.just(0)),
@@ -45,6 +47,8 @@ def request(hub: MemoryHub, what: str, number: int, step: int) -> EventNotificat
     report = case(number)[0]
     anchor = f"DiagnosticReport/dr-{number}"
     moment = at(step - 100)
+    if what == "home":
+        return event("Home-open", at=moment)
     if what == "open":
         return open_case(number, at=moment)
     if what == "close":
@@ -68,9 +72,9 @@ def play(hub: MemoryHub, steps: list[tuple[str, int]]) -> None:
         elif what == "lose":
             early.lose()
             early.connect()
-        elif event := request(hub, what, number, step):
+        elif asked := request(hub, what, number, step):
             try:
-                hub.publish(event)
+                hub.publish(asked)
             except FhircastError:
                 continue
 

@@ -1,0 +1,197 @@
+"""A plain client of a hub: forms and JSON over httpx, frames over websockets, nothing of ours.
+
+It sends what it is told, right or wrong, and hands back what came; every wait has a deadline.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import quote
+
+import httpx
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+Json = dict[str, Any]
+
+DEADLINE_SECONDS = 5.0
+"""How long a frame or an answer may take on a machine that is busy with other things."""
+
+REPORT_EVENTS = (
+    "DiagnosticReport-open",
+    "DiagnosticReport-close",
+    "DiagnosticReport-update",
+    "DiagnosticReport-select",
+    "SyncError",
+)
+"""What every subscriber of a reporting session asks for (IRA, RAD-146)."""
+
+
+class Socket:
+    """The subscriber's end of one WebSocket.
+
+    Attributes:
+        endpoint: `hub.channel.endpoint`.
+        name: `subscriber.name`, "" if it was not given.
+        confirmation: First frame of the hub, once `confirmed` has read it.
+    """
+
+    def __init__(self, connection: ClientConnection, endpoint: str, name: str = "") -> None:
+        self.endpoint = endpoint
+        self.name = name
+        self.confirmation: Json = {}
+        self._connection = connection
+
+    async def confirmed(self) -> Self:
+        """Read the frame that confirms the subscription."""
+        self.confirmation = await self.next()
+        assert self.confirmation["hub.mode"] == "subscribe", self.confirmation
+        return self
+
+    async def next(self, *, within: float = DEADLINE_SECONDS) -> Json:
+        """Return the next frame.
+
+        Raises:
+            TimeoutError: None came in time.
+            ConnectionClosed: The hub closed the socket.
+        """
+        async with asyncio.timeout(within):
+            frame = json.loads(await self._connection.recv())
+        assert isinstance(frame, dict), frame
+        return frame
+
+    async def followed(self, *, within: float = DEADLINE_SECONDS) -> Json:
+        """Return the next frame and acknowledge it with 200."""
+        frame = await self.next(within=within)
+        await self.acknowledge(frame)
+        return frame
+
+    async def acknowledge(self, notification: Json, status: str | int | None = "200") -> None:
+        """Answer a notification; with status None only its id, as some clients do."""
+        answer = {"id": notification["id"]}
+        await self.send(answer if status is None else {**answer, "status": status})
+
+    async def send(self, frame: Json | str | bytes) -> None:
+        """Send any frame."""
+        await self._connection.send(json.dumps(frame) if isinstance(frame, dict) else frame)
+
+    async def close_code(self) -> int:
+        """Wait until the hub closes the socket, and return the close code.
+
+        Frames before it are a failure: read them first.
+        """
+        try:
+            frame = await self.next()
+        except ConnectionClosed as closed:
+            return closed.rcvd.code if closed.rcvd is not None else 1006
+        raise AssertionError(f"a frame instead of a close: {frame}")
+
+    async def close(self, code: int = 1000) -> None:
+        """Close the socket."""
+        await self._connection.close(code)
+
+    async def abort(self) -> None:
+        """Cut the TCP connection without a close frame."""
+        self._connection.transport.abort()
+        await self._connection.wait_closed()
+
+
+class Wire:
+    """One client of `hub.url`; an asynchronous context manager that closes what it opened.
+
+    Args:
+        hub_url: `hub.url`.
+        token: Bearer token, "" for none.
+    """
+
+    def __init__(self, hub_url: str, *, token: str = "") -> None:
+        self.hub_url = hub_url
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self.http = httpx.AsyncClient(
+            headers=headers, timeout=DEADLINE_SECONDS, trust_env=False, follow_redirects=False
+        )
+        self._open = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        await self._open.enter_async_context(self.http)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._open.aclose()
+
+    async def form(self, fields: Mapping[str, str] | Iterable[tuple[str, str]]) -> httpx.Response:
+        """Post a form to hub.url; pairs may repeat a field."""
+        pairs = fields.items() if hasattr(fields, "items") else fields
+        return await self.http.post(
+            self.hub_url,
+            content=str(httpx.QueryParams(list(pairs))),
+            headers={"Content-Type": "application/x-www-form-urlencoded"},
+        )
+
+    async def subscribe(
+        self, topic: str, events: Iterable[str] = REPORT_EVENTS, *, name: str = "", **more: str
+    ) -> httpx.Response:
+        """Post a subscribe form (2.4); `more` takes further fields, dots written as `__`."""
+        named = {"subscriber.name": name} if name else {}
+        fields = {
+            "hub.channel.type": "websocket",
+            "hub.mode": "subscribe",
+            "hub.topic": topic,
+            "hub.events": ",".join(events),
+        }
+        further = {key.replace("__", "."): value for key, value in more.items()}
+        return await self.form(fields | named | further)
+
+    async def unsubscribe(self, topic: str, endpoint: str) -> httpx.Response:
+        """Post an unsubscribe form (2.4)."""
+        fields = {
+            "hub.channel.type": "websocket",
+            "hub.mode": "unsubscribe",
+            "hub.topic": topic,
+            "hub.channel.endpoint": endpoint,
+        }
+        return await self.form(fields)
+
+    async def connect(self, endpoint: str, name: str = "", **options: Any) -> Socket:
+        """Open a WebSocket at an endpoint, without any credentials (SUB-17)."""
+        connecting = connect(
+            endpoint, proxy=None, compression=None, max_size=None, close_timeout=1, **options
+        )
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            connection = await self._open.enter_async_context(connecting)
+        return Socket(connection, endpoint, name)
+
+    async def join(
+        self, topic: str, events: Iterable[str] = REPORT_EVENTS, *, name: str = "", **more: str
+    ) -> Socket:
+        """Subscribe, connect and read the confirmation."""
+        answer = await self.subscribe(topic, events, name=name, **more)
+        assert answer.status_code == 202, answer.text
+        socket = await self.connect(answer.json()["hub.channel.endpoint"], name)
+        return await socket.confirmed()
+
+    async def post(self, event: Json | bytes, **headers: str) -> httpx.Response:
+        """Post a context change request (2.6), or any other body."""
+        body = event if isinstance(event, bytes) else json.dumps(event).encode()
+        sent = {"Content-Type": "application/json"} | {
+            key.replace("_", "-"): value for key, value in headers.items()
+        }
+        return await self.http.post(self.hub_url, content=body, headers=sent)
+
+    async def get(self, topic: str) -> httpx.Response:
+        """Ask for the current context (2.9)."""
+        return await self.http.get(f"{self.hub_url}/{quote(topic, safe='')}")
+
+    async def context(self, topic: str) -> Json:
+        """Return the current context."""
+        answer = await self.get(topic)
+        assert answer.status_code == 200, answer.text
+        view = answer.json()
+        assert isinstance(view, dict), view
+        return view
