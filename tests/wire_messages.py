@@ -8,7 +8,11 @@ from typing import Any
 from builders import Json, bundle, case, item, key_of, message, ref, target
 
 ALL_EVENTS = (
-    *(f"{anchor}-{suffix}" for anchor in ("Patient", "ImagingStudy") for suffix in ("open", "close")),
+    *(
+        f"{anchor}-{suffix}"
+        for anchor in ("Patient", "ImagingStudy")
+        for suffix in ("open", "close")
+    ),
     *(f"DiagnosticReport-{suffix}" for suffix in ("open", "close", "update", "select")),
     "Home-open",
     "SyncError",

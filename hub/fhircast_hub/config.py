@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 PREFIX = "FHIRCAST_"
+_OTHER_VERBS = frozenset({"FHIRCAST_HUB", "FHIRCAST_TOKEN", "FHIRCAST_DEMO_PORT"})
+"""Variables that the other verbs of `fhircast` read."""
 
 
 class SettingError(ValueError):
@@ -139,7 +141,7 @@ def unknown_variables(environment: Mapping[str, str]) -> list[str]:
     known = [variable_of(it.name) for it in fields(Settings)]
     warnings = []
     for name in sorted(environment):
-        if name.startswith(PREFIX) and name not in known:
+        if name.startswith(PREFIX) and name not in _OTHER_VERBS.union(known):
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
             warnings.append(f"{name} is no setting of the hub{hint}")

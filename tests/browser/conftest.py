@@ -1,0 +1,152 @@
+"""A real hub process, the demo's pages as another one, and a real Chromium."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+SHOTS = os.environ.get("SCREENSHOTS_DIR", "")
+_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+def wait_for(url: str, seconds: float = 20) -> None:
+    """Wait until a server answers."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            httpx.get(url, timeout=1)
+        except httpx.HTTPError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+        else:
+            return
+
+
+class HubProcess:
+    """`fhircast serve` as a process that can be killed and started again on the same port."""
+
+    def __init__(self, key: str) -> None:
+        self.port = free_port()
+        self.key = key
+        self.url = f"http://127.0.0.1:{self.port}/api/hub"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        settings = {"--port": str(self.port), "--auth": "jwt", "--jwt-key": self.key}
+        settings["--allowed-origins"] = "*"
+        flags = [part for pair in settings.items() for part in pair]
+        command = [sys.executable, "-m", "fhircast_hub", "serve", *flags]
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        wait_for(f"http://127.0.0.1:{self.port}/livez")
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+
+class Demo:
+    """The demo's pages on a hub of their own."""
+
+    def __init__(self, context: BrowserContext, origin: str, hub: HubProcess) -> None:
+        self.context = context
+        self.origin = origin
+        self.hub = hub
+
+    def page(self, app: str) -> Page:
+        page = self.context.new_page()
+        page.goto(f"{self.origin}/{app}")
+        return page
+
+    def shot(self, page: Page, name: str) -> None:
+        """Keep a picture if SCREENSHOTS_DIR names a folder."""
+        if SHOTS:
+            page.screenshot(path=str(Path(SHOTS) / f"{name}.png"))
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine (Debian: apt install chromium)")
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=_FLAGS)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def hub() -> Iterator[HubProcess]:
+    process = HubProcess(secrets.token_urlsafe(32))
+    process.start()
+    yield process
+    process.kill()
+
+
+@pytest.fixture
+def demo(browser: Browser, hub: HubProcess) -> Iterator[Demo]:
+    flags = ["--port", "0", "--hub", hub.url, "--jwt-key", hub.key]
+    command = [sys.executable, "-u", "-m", "fhircast_hub", "demo", *flags]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    origin = _printed_origin(iter(process.stdout.readline, ""))
+    wait_for(origin)
+    context = browser.new_context(viewport={"width": 1100, "height": 800})
+    context.set_default_timeout(15_000)
+    yield Demo(context, origin, hub)
+    context.close()
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=15)
+
+
+def _printed_origin(lines: Iterator[str]) -> str:
+    for line in lines:
+        found = re.search(r"http://127\.0\.0\.1:\d+", line)
+        if found:
+            return found[0]
+    raise AssertionError("the demo said no URL")
+
+
+@pytest.fixture
+def three(demo: Demo) -> Callable[[], tuple[Page, Page, Page]]:
+    """Open worklist, viewer and dictation, each in sync."""
+
+    def open_pages() -> tuple[Page, Page, Page]:
+        pages = demo.page("worklist"), demo.page("viewer"), demo.page("dictation")
+        for page in pages:
+            page.wait_for_selector('[data-testid="sync-state"][data-state="in-sync"]')
+        return pages
+
+    return open_pages
