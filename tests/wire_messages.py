@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from builders import Json, bundle, case, item, key_of, message, ref, target
+
+if TYPE_CHECKING:
+    from fhircast_conformance.wire import Socket, Wire
 
 ALL_EVENTS = (
     *(
@@ -16,12 +19,18 @@ ALL_EVENTS = (
     *(f"DiagnosticReport-{suffix}" for suffix in ("open", "close", "update", "select")),
     "Home-open",
     "SyncError",
+    "org.example.marker",
 )
 
 
 def request(event: str, *items: Json, **fields: Any) -> Json:
     """Any event with these context items."""
     return message(event, list(items), **{"at": datetime.now(UTC), **fields})
+
+
+def marker() -> Json:
+    """An event that changes nothing: what comes before it is all that came."""
+    return request("org.example.marker")
 
 
 def open_request(number: int = 1, **fields: Any) -> Json:
@@ -76,3 +85,19 @@ def codings(sync_error: Json) -> dict[str, str]:
     assert entry["key"] == "operationoutcome"
     details = entry["resource"]["issue"][0]["details"]
     return {it["system"].rsplit("/", 1)[-1]: it["code"] for it in details["coding"]}
+
+
+async def only_marker_comes(wire: Wire, *sockets: Socket) -> None:
+    """Check that nothing was sent to these sockets: an event posted now is their next frame."""
+    sent = marker()
+    answer = await wire.post(sent)
+    assert answer.status_code == 202, answer.text
+    for socket in sockets:
+        assert (await socket.followed())["id"] == sent["id"]
+
+
+async def denied_and_closed(socket: Socket) -> tuple[str, int]:
+    """Read a denial and the close after it; return the reason and the close code."""
+    denial = await socket.next()
+    assert denial["hub.mode"] == "denied", denial
+    return denial["hub.reason"], await socket.close_code()

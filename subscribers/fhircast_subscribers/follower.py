@@ -276,7 +276,9 @@ class Follower:
                 answer.version_id,
                 items=answer.items,
                 content=answer.content,
-                references={},
+                references={
+                    key: url for key, url in known.references.items() if key not in answer.content
+                },
                 needs_context=False,
                 confirmed=True,
                 event_id="" if opened_anew else known.event_id,

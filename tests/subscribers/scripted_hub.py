@@ -70,6 +70,7 @@ class ScriptedHub:
         self.hub_url = ""
         self.topic = "topic-1"
         self._ws_url = ""
+        self._content: Json = {}
         self._socket: ServerConnection | None = None
         self._events = ""
         self._endpoints = count(1)
@@ -77,15 +78,19 @@ class ScriptedHub:
 
     # What a test does
 
-    async def send(self, event: str, context: list[Json], **fields: Any) -> str:
-        """Send a notification."""
-        event_fields = {"hub.topic": self.topic, "hub.event": event, **fields.pop("event", {})}
+    async def send(
+        self, event: str, context: list[Json], *, version: str = "", prior: str = "", id: str = ""
+    ) -> str:
+        """Send a notification; return its id."""
+        fields = {"hub.topic": self.topic, "hub.event": event}
+        fields |= {"context.versionId": version} if version else {}
+        fields |= {"context.priorVersionId": prior} if prior else {}
         message = {
             "timestamp": "2026-03-02T12:00:00.000Z",
-            "id": f"hub-{next(self._endpoints)}",
-            **fields,
-            "event": {**event_fields, "context": context},
+            "id": id or f"hub-{next(self._endpoints)}",
+            "event": {**fields, "context": context},
         }
+        self._note(message)
         await self.send_frame(message)
         return str(message["id"])
 
@@ -167,9 +172,36 @@ class ScriptedHub:
             event["context.versionId"] = answer["context.versionId"] = f"v{self.version}"
             if name.endswith("-update"):
                 event["context.priorVersionId"] = f"v{prior}"
+        self._note({**message, "event": event})
         if self.echoes and self._socket is not None:
             await self.send_frame({**message, "event": event})
         return answer
+
+    def _note(self, message: Json) -> None:
+        """Let a GET tell what was sent; a test may set another truth."""
+        event = message["event"]
+        name, context = event["hub.event"].lower(), event["context"]
+        version = event.get("context.versionId", self.current["context.versionId"])
+        if name.endswith("-close") or name == "home-open":
+            self.current = NOTHING_CURRENT
+        elif name.endswith("-open"):
+            anchor_type = event["hub.event"].split("-")[0]
+            self._content = {}
+            self.current = {"context.type": anchor_type, "context": list(context)}
+        elif name.endswith("-update"):
+            bundles = [it["resource"] for it in context if it["key"] == "updates"]
+            for entry in bundles[0]["entry"] if bundles else []:
+                self._content[entry["fullUrl"]] = entry
+        opened = [it for it in self.current["context"] if it["key"] != "content"]
+        entries = [
+            {"resource": it["resource"]} for it in self._content.values() if "resource" in it
+        ]
+        shared = {"key": "content", "resource": {"resourceType": "Bundle", "entry": entries}}
+        self.current = {
+            **self.current,
+            "context.versionId": version,
+            "context": [*opened, shared] if opened else [],
+        }
 
     async def _fail(self, fault: Fault) -> Response:
         if isinstance(fault, int):
@@ -252,5 +284,5 @@ async def serving(app: Starlette) -> AsyncIterator[int]:
 async def until(condition: Callable[[], object], timeout_seconds: float = 5) -> None:
     """Wait until the condition holds."""
     async with asyncio.timeout(timeout_seconds):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - what is waited for has no event of its own
             await asyncio.sleep(0.005)

@@ -1,0 +1,274 @@
+"""Context change requests against a scripted hub: ids, retries, stale versions, resends."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from builders import observation
+from fhircast_subscribers import (
+    InvalidContext,
+    NoAnswer,
+    RefusedLocally,
+    RequestRefused,
+    VersionStale,
+    connect,
+)
+from fhircast_subscribers.content import sync_error_items
+from subscribers.clients import FAST, opened_items, reading_case, shows
+from subscribers.scripted_hub import until
+
+if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
+    from fhircast_subscribers import ClientSettings, HubSession
+    from subscribers.scripted_hub import ScriptedHub
+
+ANCHOR = "DiagnosticReport/dr-1"
+OBSERVATION = observation("ob-1")
+
+
+def joined(
+    hub: ScriptedHub, settings: ClientSettings = FAST
+) -> AbstractAsyncContextManager[HubSession]:
+    return connect(hub.hub_url, hub.topic, name="Worklist Client", settings=settings)
+
+
+def keys(message: dict[str, Any]) -> list[str]:
+    return [it["key"] for it in message["event"]["context"]]
+
+
+async def test_open_is_in_the_follower_when_it_returns(scripted: ScriptedHub) -> None:
+    """EVT-04, EVT-09: the broadcast was awaited; the timestamp is UTC with a Z."""
+    async with joined(scripted) as session:
+        accepted = await session.open(reading_case())
+        assert session.current is not None
+        assert session.current.anchor == ANCHOR
+        assert accepted.version_id == "v1"
+        assert scripted.posts[0]["timestamp"].endswith("Z")
+        assert keys(scripted.posts[0]) == ["report", "patient", "study"]
+
+
+async def test_no_answer_is_retried_with_the_same_id(scripted: ScriptedHub) -> None:
+    """IRA-SUB-08: whether it was accepted is not known, so the hub must recognise it."""
+    async with joined(scripted) as session:
+        scripted.post_faults.append("accepted")
+        await session.open(reading_case())
+        assert scripted.posts[0] == scripted.posts[1]
+
+
+async def test_retries_without_answer_are_bounded(scripted: ScriptedHub) -> None:
+    """EVT-07: no endless loop."""
+    async with joined(scripted, replace(FAST, request_timeout_seconds=0.1)) as session:
+        scripted.post_faults.extend(["silent"] * 9)
+        with pytest.raises(NoAnswer):
+            await session.open(reading_case())
+        assert len(scripted.posts) == 3
+
+
+@pytest.mark.parametrize("status", [400, 403, 500, 503])
+async def test_error_answer_is_not_retried(scripted: ScriptedHub, status: int) -> None:
+    """EVT-07, IRA-SUB-08: the application decides; what is shown stays."""
+    async with joined(scripted) as session:
+        scripted.post_faults.append(status)
+        with pytest.raises(RequestRefused) as refused:
+            await session.open(reading_case())
+        assert refused.value.status == status
+        assert len(scripted.posts) == 1
+
+
+async def test_next_try_of_the_application_has_a_new_id(scripted: ScriptedHub) -> None:
+    """IRA-SUB-08: after an error answer."""
+    async with joined(scripted) as session:
+        scripted.post_faults.append(500)
+        with pytest.raises(RequestRefused):
+            await session.open(reading_case())
+        await session.open(reading_case())
+        assert scripted.posts[0]["id"] != scripted.posts[1]["id"]
+
+
+async def test_update_carries_the_newest_version(scripted: ScriptedHub) -> None:
+    """CONT-02, CONT-08, IRA-CC-04: each update is based on the one before."""
+    async with joined(scripted) as session:
+        await session.open(reading_case())
+        await session.update([OBSERVATION])
+        await session.update(deletes=["Observation/ob-1"])
+        first, second = scripted.posts[1], scripted.posts[2]
+        assert keys(first) == ["report", "patient", "updates"]
+        assert first["event"]["context.versionId"] == "v1"
+        assert second["event"]["context.versionId"] == "v2"
+
+
+async def test_concurrent_updates_of_one_session_do_not_collide(scripted: ScriptedHub) -> None:
+    """CONT-06: they queue up instead of refusing each other."""
+    async with joined(scripted) as session:
+        await session.open(reading_case())
+        await asyncio.gather(*(session.update([observation(f"ob-{it}")]) for it in range(5)))
+        versions = [it["event"]["context.versionId"] for it in scripted.posts[1:]]
+        assert versions == ["v1", "v2", "v3", "v4", "v5"]
+
+
+async def test_stale_version_is_read_and_retried_once(scripted: ScriptedHub) -> None:
+    """CONT-18, IRA-SUB-08: GET, then a new id and the newest version."""
+    async with joined(scripted) as session:
+        await session.open(reading_case())
+        scripted.post_faults.append(409)
+        scripted.current = {
+            "context.type": "DiagnosticReport",
+            "context.versionId": "v7",
+            "context": opened_items(),
+        }
+        await session.update([OBSERVATION])
+        first, second = scripted.posts[1:]
+        assert second["event"]["context.versionId"] == "v7"
+        assert first["id"] != second["id"]
+
+
+async def test_twice_stale_is_told(scripted: ScriptedHub) -> None:
+    """EVT-07: one retry, no more."""
+    async with joined(scripted) as session:
+        await session.open(reading_case())
+        scripted.post_faults.extend([409, 409])
+        with pytest.raises(VersionStale):
+            await session.update([OBSERVATION])
+        assert len(scripted.posts) == 3
+
+
+async def test_removing_a_resource_of_the_open_is_refused_locally(scripted: ScriptedHub) -> None:
+    """CONT-13: nothing is sent."""
+    async with joined(scripted) as session:
+        await session.open(reading_case())
+        with pytest.raises(RefusedLocally, match="CONT-13"):
+            await session.update(deletes=["Patient/pt-1"])
+        assert len(scripted.posts) == 1
+
+
+async def test_content_of_another_patient_is_refused_locally(scripted: ScriptedHub) -> None:
+    """CONT-21: the wrong patient must not happen."""
+    async with joined(scripted) as session:
+        await session.open(reading_case())
+        with pytest.raises(RefusedLocally, match="another patient"):
+            await session.update([{**OBSERVATION, "subject": {"reference": "Patient/pt-2"}}])
+
+
+async def test_the_same_resource_twice_is_refused_locally(scripted: ScriptedHub) -> None:
+    """CONT-09."""
+    async with joined(scripted) as session:
+        await session.open(reading_case())
+        with pytest.raises(InvalidContext, match="twice"):
+            await session.update([OBSERVATION], ["Observation/ob-1"])
+
+
+async def test_selection_is_one_item_per_resource(scripted: ScriptedHub) -> None:
+    """SEL-01, D-09: and one empty item that clears."""
+    async with joined(scripted) as session:
+        await session.open(reading_case())
+        await session.select(["Observation/ob-1", "Patient/pt-1"])
+        await session.select([])
+        assert keys(scripted.posts[1]) == ["report", "select", "select"]
+        assert scripted.posts[2]["event"]["context"][1] == {"key": "select", "reference": []}
+
+
+async def test_selection_without_current_context_is_refused_locally(scripted: ScriptedHub) -> None:
+    """SEL-03."""
+    async with joined(scripted) as session:
+        with pytest.raises(RefusedLocally, match="SEL-03"):
+            await session.select(["Observation/ob-1"])
+
+
+async def test_close_repeats_the_ids_of_the_open(scripted: ScriptedHub) -> None:
+    """PROF-02, PROF-07, PROF-10."""
+    async with joined(scripted) as session:
+        await session.open(reading_case())
+        await session.close()
+        ids = [it["resource"]["id"] for it in scripted.posts[1]["event"]["context"]]
+        assert ids == ["dr-1", "pt-1", "is-1"]
+        assert session.current is None
+
+
+async def test_resume_sends_the_same_resources_with_a_new_id(scripted: ScriptedHub) -> None:
+    """IRA-SUB-10, TAB-04."""
+    async with joined(scripted) as session:
+        await session.open(reading_case(1))
+        await session.open(reading_case(2))
+        await session.reopen(ANCHOR)
+        first, resumed = scripted.posts[0], scripted.posts[2]
+        assert first["event"]["context"] == resumed["event"]["context"]
+        assert first["id"] != resumed["id"]
+
+
+async def test_own_open_is_never_older_than_the_current_one(scripted: ScriptedHub) -> None:
+    """EVT-10, D-27: a colleague's clock runs ahead; our user's next case must still be followed."""
+    async with joined(scripted) as session:
+        await session.open(reading_case(1))
+        ahead = {**scripted.posts[0], "timestamp": "2099-01-01T00:00:00.000Z", "id": "ahead"}
+        await scripted.send_frame(ahead)
+        await shows(session, lambda it: it.opened_at is not None and it.opened_at.year == 2099)
+        await session.open(reading_case(2))
+        assert session.current is not None
+        assert session.current.anchor == "DiagnosticReport/dr-2"
+
+
+async def test_home_and_logout(scripted: ScriptedHub) -> None:
+    """INF-01, INF-04."""
+    async with joined(scripted) as session:
+        await session.home()
+        await session.logout()
+        assert scripted.posts[0]["event"]["context"] == []
+        parameter = scripted.posts[1]["event"]["context"][0]["resource"]["parameter"][0]
+        assert parameter["valueCoding"]["code"] == "user-initiated"
+
+
+async def sync_error_about(scripted: ScriptedHub, event_id: str) -> None:
+    items = sync_error_items(
+        event_id=event_id,
+        event_name="DiagnosticReport-open",
+        subscriber="Report Creator",
+        reason="unsaved dictation",
+    )
+    await scripted.send("SyncError", items)
+
+
+async def test_refused_open_is_resent_unchanged_until_followed(scripted: ScriptedHub) -> None:
+    """SYNC-12: same id, same timestamp; the rebroadcast that nobody refuses ends it."""
+    async with joined(scripted) as session:
+        await session.open(reading_case())
+        await sync_error_about(scripted, scripted.posts[0]["id"])
+        await until(lambda: len(scripted.posts) == 2)
+        assert scripted.posts[0] == scripted.posts[1]
+        await shows(session, lambda it: it.in_sync)
+
+
+async def test_resend_goes_on_while_somebody_refuses(scripted: ScriptedHub) -> None:
+    """SYNC-12: every new SyncError about the same event wants another resend."""
+    async with joined(scripted) as session:
+        await session.open(reading_case())
+        for resends in (2, 3, 4):
+            await sync_error_about(scripted, scripted.posts[0]["id"])
+            await until(lambda wanted=resends: len(scripted.posts) == wanted)  # type: ignore[misc]
+        assert len({it["id"] for it in scripted.posts}) == 1
+
+
+async def test_newer_open_ends_the_resends(scripted: ScriptedHub) -> None:
+    """SYNC-12: the older context must not come back."""
+    async with joined(scripted, replace(FAST, resend_seconds=0.2)) as session:
+        await session.open(reading_case(1))
+        await sync_error_about(scripted, scripted.posts[0]["id"])
+        await shows(session, lambda it: not it.in_sync)
+        await session.open(reading_case(2))
+        assert session.sync.in_sync
+        await session.request("org.example.later", [])
+        assert not await session.wait_until(lambda _it: len(scripted.posts) > 3, 0.4)
+
+
+async def test_resends_are_bounded(scripted: ScriptedHub) -> None:
+    """A refusal that never ends does not end in a loop."""
+    scripted.echoes = False
+    settings = replace(FAST, resend_seconds=0.01, max_resends=2, echo_timeout_seconds=0.01)
+    async with joined(scripted, settings) as session:
+        await session.open(reading_case())
+        await sync_error_about(scripted, scripted.posts[0]["id"])
+        await until(lambda: len(scripted.posts) == 3)
+        assert not await session.wait_until(lambda _it: len(scripted.posts) > 3, 0.2)
