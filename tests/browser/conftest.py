@@ -97,7 +97,8 @@ class Demo:
             page.screenshot(path=str(Path(SHOTS) / f"{name}.png"))
 
 
-@pytest.fixture(scope="session")
+# Not for the whole session: Playwright's loop would be in the way of asynchronous tests after it.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     if CHROMIUM is None:
         pytest.skip("no Chromium on this machine (Debian: apt install chromium)")

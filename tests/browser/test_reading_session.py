@@ -8,50 +8,21 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import Page, expect
 
+from browser.steps import (
+    accessions,
+    expect_case,
+    expect_image,
+    expect_sync,
+    open_case,
+    row,
+)
+
 if TYPE_CHECKING:
     from browser.conftest import Demo
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
 Three = Callable[[], tuple[Page, Page, Page]]
-
-_PIXELS = """canvas => {
-  const data = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
-  let n = 0, sum = 0, squares = 0;
-  for (let i = 0; i < data.length; i += 4) { n++; sum += data[i]; squares += data[i] ** 2; }
-  return Math.sqrt(squares / n - (sum / n) ** 2);
-}"""
-
-
-def accessions(worklist: Page) -> list[str]:
-    rows = worklist.get_by_test_id("worklist-row")
-    expect(rows.nth(1)).to_be_visible()
-    return [str(row.get_attribute("data-accession")) for row in rows.all()]
-
-
-def row(worklist: Page, accession: str) -> str:
-    return f'[data-testid="worklist-row"][data-accession="{accession}"]'
-
-
-def open_case(worklist: Page, accession: str) -> None:
-    worklist.locator(row(worklist, accession)).get_by_test_id("open").click()
-
-
-def expect_case(page: Page, accession: str) -> None:
-    expect(page.get_by_test_id("accession")).to_have_text(accession)
-
-
-def expect_sync(page: Page, state: str, seconds: float = 15) -> None:
-    expect(page.get_by_test_id("sync-state")).to_have_attribute(
-        "data-state", state, timeout=seconds * 1000
-    )
-
-
-def expect_image(viewer: Page) -> None:
-    """The canvas is drawn and not blank."""
-    canvas = viewer.get_by_test_id("image-canvas")
-    expect(canvas).to_have_attribute("data-ready", "true")
-    assert canvas.evaluate(_PIXELS) > 10
 
 
 def test_opening_a_case_brings_all_three_to_the_same_patient(demo: Demo, three: Three) -> None:
@@ -95,7 +66,7 @@ def test_unsaved_text_refuses_the_next_case_and_everybody_sees_it(demo: Demo, th
         expect_sync(page, "in-sync")
     expect_image(viewer)
     worklist.get_by_test_id("filter-done").click()
-    status = worklist.locator(row(worklist, first)).get_by_test_id("case-status")
+    status = row(worklist, first).get_by_test_id("case-status")
     expect(status).to_have_text("Final")
     demo.shot(worklist, "signed-worklist")
 
@@ -151,7 +122,7 @@ def test_images_only_shows_the_study_without_a_report(three: Three) -> None:
     """ImagingStudy-open: the viewer shows the images, dictation says that there is no report."""
     worklist, viewer, dictation = three()
     first = accessions(worklist)[0]
-    worklist.locator(row(worklist, first)).get_by_test_id("open-images").click()
+    row(worklist, first).get_by_test_id("open-images").click()
     for page in (viewer, dictation):
         expect_case(page, first)
     expect_image(viewer)

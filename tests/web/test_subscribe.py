@@ -55,7 +55,6 @@ async def test_endpoints_are_unguessable_and_differ(hub: RunningHub) -> None:
         ("hub.events", ""),
         ("hub.events", "*-open"),
         ("hub.events", "Patient-*"),
-        ("hub.events", "Foo-open"),
         ("hub.lease_seconds", "0"),
         ("hub.lease_seconds", "-5"),
         ("hub.lease_seconds", "1.5"),
@@ -68,7 +67,7 @@ async def test_a_faulty_field_is_named(hub: RunningHub, field: str, value: str) 
     answer = await hub.wire.form({**SUBSCRIBE, field: value})
     assert answer.status_code == 400
     assert answer.headers["content-type"].startswith("text/plain")
-    assert answer.text.startswith(f"{field}: " if field != "hub.events" or not value else "hub.")
+    assert answer.text.split(":")[0] == field
     assert (await hub.wire.get(TOPIC)).status_code == 404
 
 

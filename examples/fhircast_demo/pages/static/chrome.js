@@ -1,6 +1,7 @@
 // The header every page has: whose data this is, since when, and whether all apps agree on it.
 
 import { copyable, h, setText } from "./dom.js";
+import { eventParts } from "./messages.js";
 import { caseOf, clockText, dateText, momentText } from "./resources.js";
 
 const LABELS = { "in-sync": "In sync", connecting: "Connecting…", lost: "Not in sync" };
@@ -152,21 +153,27 @@ const ownBanner = (failure) => ({
 });
 
 function failureBanner(failure, view) {
-  const event = failure.eventName;
-  const gone = event.toLowerCase() === "syncerror";
-  const other = caseOf(view.contextOf(failure.anchor)?.context);
-  const what = other.name ? `${event} (${other.name}, ${other.accession || "no accession"})` : event;
+  const gone = failure.eventName.toLowerCase() === "syncerror";
   return {
     key: `failure-${failure.name}`,
     kind: "bad",
     sync: true,
     title: gone
       ? `Not in sync: ${failure.name} has lost its connection.`
-      : `Not in sync: ${failure.name} does not follow ${what}.`,
+      : `Not in sync: ${failure.name} did not ${wanted(failure)}.`,
     text: gone
-      ? `Reopen or reload ${failure.name}. (${failure.diagnostics})`
-      : `Save or discard in ${failure.name}, or open the earlier case again. (${failure.diagnostics})`,
+      ? `Reload or reopen ${failure.name}. (${failure.diagnostics})`
+      : `Look there: save or discard, or open the earlier case again. (${failure.diagnostics})`,
     dismiss: gone,
     dismissed: () => view.sync.dismiss(failure.name),
   };
+}
+
+/** What the failing app should have done, in words of the user. */
+function wanted({ eventName, context }) {
+  const { action } = eventParts(eventName);
+  const { name, accession } = caseOf(context?.context);
+  const verbs = { open: "switch to", close: "close" };
+  if (!name || !verbs[action]) return `follow ${eventName}`;
+  return `${verbs[action]} ${name} (${accession || "no accession number"})`;
 }

@@ -18,6 +18,7 @@ const state = {
   refused: null,
   untold: null, // a signed report whose announcement failed
   loggedOut: false,
+  logoutWaits: false, // a logout was refused because of unsaved text
 };
 
 const session = new Session({
@@ -55,7 +56,8 @@ function followed(change) {
       panel.update();
       return 200;
     case "logout":
-      return dirty() ? refuse(change.message) : logOut();
+      state.logoutWaits = dirty();
+      return dirty() ? 409 : logOut();
     default:
       panel.update();
       if (change.kind === "select" && change.anchor === state.shown?.anchor) panel.focusSelected();
@@ -129,6 +131,7 @@ function follow() {
 }
 
 function logOut() {
+  state.logoutWaits = false;
   state.loggedOut = true;
   show(null);
   session.client.leave();
@@ -171,7 +174,8 @@ async function saveDraft() {
     const told = await session.commands.put(anchor, report);
     session.report(told, "The draft is saved, but the others were not told");
   } else session.notice("");
-  if (!dirty() && apart()) follow();
+  if (!dirty() && state.logoutWaits) logOut();
+  else if (!dirty() && apart()) follow();
   panel.update();
   return true;
 }
@@ -195,14 +199,16 @@ async function announce(anchor, report) {
   const closed = told.ok ? await commands.close(anchor) : told;
   if (!closed.ok) state.untold = { anchor, report, words: closed.words };
   else session.notice("");
-  if (closed.ok && !follower.contexts.has(anchor) && state.shown?.anchor === anchor) follow();
+  if (closed.ok && state.logoutWaits) logOut();
+  else if (closed.ok && !follower.contexts.has(anchor) && state.shown?.anchor === anchor) follow();
   panel.update();
   session.render();
 }
 
 function discard() {
   drafts.discard(state.shown.anchor);
-  follow();
+  if (state.logoutWaits) logOut();
+  else follow();
 }
 
 function banners() {
@@ -217,7 +223,8 @@ function banners() {
       buttons: [{ testid: "announce", label: "Tell them now", press: () => announce(anchor, report) }],
     });
   }
-  if (!apart()) return found;
+  if (state.logoutWaits) found.push(logoutBanner);
+  if (!apart() || state.logoutWaits) return found;
   const { name, accession } = caseOf(session.current?.context);
   const others = session.current ? `${name} (${accession || "no accession number"})` : "no case";
   const unsaved = dirty();
@@ -236,6 +243,18 @@ function banners() {
   });
   return found;
 }
+
+const logoutBanner = {
+  key: "logout",
+  kind: "bad",
+  sync: true,
+  title: "The session was logged out elsewhere.",
+  text: "You have unsaved text here.",
+  buttons: [
+    { testid: "save-logout", label: "Save draft and log out", press: saveDraft },
+    { testid: "discard-logout", label: "Discard and log out", press: discard },
+  ],
+};
 
 window.addEventListener("beforeunload", (event) => {
   if (dirty()) event.preventDefault();

@@ -11,6 +11,7 @@ const CONFIRM_WITHIN_MS = 5000;
 const REPLAY_SETTLES_MS = 120;
 const ACK_WITHIN_MS = 8000; // below the 10 s of SYNC-08: 202 is better than silence
 const CHECK_EVERY_MS = 15000;
+const RECENT_EVENTS = 50;
 const BACKOFF_MS = { first: 300, most: 5000 };
 
 /** The subscription is over by the hub's word; only the user or fresh credentials start a new one. */
@@ -29,6 +30,7 @@ export class HubClient {
   #notifications = 0;
   #stopped = false;
   #forgotten = null;
+  #recent = new Map();
 
   /**
    * @param {object} options hubUrl, topic, name, events (array), getToken(refresh) → token,
@@ -240,7 +242,7 @@ export class HubClient {
     this.#notifications += 1;
     const change = this.follower.apply(message);
     if (change.kind === "syncerror") this.#fallenOut(message);
-    else if (change.anchor || change.kind === "home") this.sync.followed(change);
+    else if (change.anchor || change.kind === "home") this.#remember(change);
     let status;
     try {
       status = this.#onChange(change);
@@ -254,10 +256,16 @@ export class HubClient {
 
   #fallenOut(message) {
     const failure = readSyncError(message);
-    const opened = [...this.follower.contexts.values()].find(
-      (context) => context.openMessage?.id === failure.eventId,
-    );
-    this.sync.fail({ ...failure, anchor: opened?.anchor ?? null, self: failure.name === this.name });
+    const context = this.#recent.get(failure.eventId) ?? null;
+    const anchor = context?.anchor ?? null;
+    this.sync.fail({ ...failure, context, anchor, self: failure.name === this.name });
+  }
+
+  /** A later SyncError names only the id of the event: keep whose it was. */
+  #remember(change) {
+    this.#recent.set(change.message.id, change.context);
+    if (this.#recent.size > RECENT_EVENTS) this.#recent.delete(this.#recent.keys().next().value);
+    this.sync.followed(change);
   }
 
   /** Every notification is answered, once, with a status in words of the standard (ACK-01). */

@@ -87,7 +87,6 @@ export class Session {
       app: this.page.title,
       shown: this.page.shown(),
       sync: this.sync,
-      contextOf: (anchor) => this.follower.contexts.get(anchor) ?? null,
       extra: this.page.extra?.() ?? [],
       actions: { render: () => this.render(), reconnect: () => this.client?.reconnect() },
     });

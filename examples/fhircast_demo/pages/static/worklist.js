@@ -169,20 +169,20 @@ const rowElements = new Map();
 function drawRows(list) {
   const elements = list.map((row) => {
     const shows = { ...row, order: 0, patient: !row.patient, study: !row.study, report: !row.report };
-    const key = JSON.stringify([shows, row.key === view.selected, row.key === view.busy]);
+    const key = JSON.stringify([shows, row.key === view.busy]);
     if (rowElements.get(row.key)?.key !== key) rowElements.set(row.key, { key, element: drawn(row) });
     return rowElements.get(row.key).element;
   });
   const same = elements.length === body.children.length &&
     elements.every((element, index) => element === body.children[index]);
   if (!same) body.replaceChildren(...elements);
+  pick(view.selected);
 }
 
 function drawn(row) {
-  const blocked = view.busy === row.key || !row.study || !row.patient;
-  const button = (testid, label, title, press, off) =>
-    h("button", { type: "button", "data-testid": testid, title, onclick: press, disabled: off, tabindex: "-1" }, label);
-  const closable = row.openAnchors[0];
+  const person = [h("span", {}, row.mrn), " ", h("span", {}, `born ${dateText(row.birthDate) || "unknown"}`)];
+  const modality = row.modality ? h("span", { class: "tag" }, row.modality) : null;
+  const status = { class: "tag", "data-status": row.status, "data-testid": "case-status" };
   return h(
     "tr",
     {
@@ -191,21 +191,37 @@ function drawn(row) {
       "data-accession": row.accession,
       "data-status": row.status,
       "aria-current": row.current ? "true" : null,
-      tabindex: row.key === view.selected ? "0" : "-1",
-      onfocus: () => (view.selected = row.key),
-      ondblclick: () => row.report && !blocked && openReport(row),
+      onfocus: () => pick(row.key),
+      ondblclick: (event) => {
+        if (canOpen(row) && !event.target.closest("button")) openReport(row);
+      },
     },
-    h("td", {}, h("div", { class: "name" }, row.name), h("div", { class: "muted" }, h("span", {}, row.mrn), " ", h("span", {}, `* ${dateText(row.birthDate) || "unknown"}`))),
-    h("td", {}, h("div", {}, row.modality ? h("span", { class: "tag" }, row.modality) : null, ` ${row.description}`), h("div", { class: "muted" }, row.accession || "no accession")),
-    h("td", {}, h("span", { class: "tag", "data-status": row.status, "data-testid": "case-status" }, STATUS_LABELS[row.status])),
-    h(
-      "td",
-      { class: "actions" },
-      button("open", "Open", row.report ? "Open the report (Enter)" : "The EHR has no report for this order yet", () => openReport(row), blocked || !row.report),
-      button("open-images", "Images", "Show the images only (I)", () => openImages(row), blocked),
-      closable ? button("close-case", "Close case", "Close without signing", () => ask(closable), false) : null,
-    ),
+    h("td", {}, h("div", { class: "name" }, row.name), h("div", { class: "muted" }, person)),
+    h("td", {}, h("div", {}, modality, ` ${row.description}`), h("div", { class: "muted" }, row.accession || "no accession")),
+    h("td", {}, h("span", status, STATUS_LABELS[row.status])),
+    h("td", {}, h("div", { class: "actions" }, actions(row))),
   );
+}
+
+const canShow = (row) => Boolean(row.study && row.patient) && view.busy !== row.key;
+const canOpen = (row) => canShow(row) && Boolean(row.report);
+
+function actions(row) {
+  const button = (testid, label, title, press, enabled) =>
+    h("button", { type: "button", "data-testid": testid, title, onclick: press, disabled: !enabled, tabindex: "-1" }, label);
+  const open = row.report ? "Open the report (Enter)" : "The EHR has no report for this order yet";
+  const closable = row.openAnchors[0];
+  return [
+    button("open", "Open", open, () => openReport(row), canOpen(row)),
+    button("open-images", "Images", "Show the images only (I)", () => openImages(row), canShow(row)),
+    closable ? button("close-case", "Close case", "Close without signing", () => ask(closable), true) : null,
+  ];
+}
+
+/** Select a row; only attributes change, so that a click under way still hits its button. */
+function pick(key) {
+  view.selected = key;
+  for (const element of body.children) element.tabIndex = element.dataset.key === key ? 0 : -1;
 }
 
 function focus(key, control) {
@@ -228,14 +244,14 @@ document.addEventListener("keydown", (event) => {
     event.preventDefault();
     const next = list[Math.min(list.length - 1, Math.max(0, at + step))];
     const inList = body.contains(document.activeElement);
-    view.selected = inList ? next.key : (list[at] ?? next).key;
+    pick(inList ? next.key : (list[at] ?? next).key);
     focus(view.selected);
     return;
   }
   const row = list[at];
-  if (!row?.study || !row.patient || (isTyping(event) && event.key !== "Enter")) return;
+  if (!row || !canShow(row) || (isTyping(event) && event.key !== "Enter")) return;
   if (event.target.closest?.("button, a")) return;
-  if (event.key === "Enter" && row.report) openReport(row);
+  if (event.key === "Enter" && canOpen(row)) openReport(row);
   else if (event.key.toLowerCase() === "i" && !isTyping(event)) openImages(row);
 });
 

@@ -1,0 +1,92 @@
+"""`python -m fhircast_subscribers` as a process, on the real hub."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from fhircast_subscribers import connect
+from fhircast_subscribers.wire import encode
+from subscribers.clients import FAST, reading_case, shows
+
+if TYPE_CHECKING:
+    from asyncio.subprocess import Process
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+TOPIC = "reading-room-2"
+
+
+@asynccontextmanager
+async def running(*arguments: str) -> AsyncIterator[Process]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "fhircast_subscribers",
+        *arguments,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+async def line_with(process: Process, what: str) -> dict[str, Any]:
+    """Read JSON lines until one says this."""
+    assert process.stdout is not None
+    async with asyncio.timeout(15):
+        while line := await process.stdout.readline():
+            value: dict[str, Any] = json.loads(line)
+            if value["what"] == what:
+                return value
+    raise AssertionError(f"never printed: {what}")
+
+
+async def test_viewer_prints_what_it_shows_and_leaves_on_ctrl_c(hub_url: str) -> None:
+    """UNS-06: Ctrl-C unsubscribes; no SyncError reaches the others."""
+    async with (
+        connect(hub_url, TOPIC, name="WL", settings=FAST) as session,
+        running("viewer", "--hub", hub_url, "--topic", TOPIC, "--json") as viewer,
+    ):
+        await line_with(viewer, "in sync")
+        await session.open(reading_case())
+        assert (await line_with(viewer, "opened"))["accession"] == "GH1"
+        viewer.send_signal(signal.SIGINT)
+        assert await viewer.wait() == 0
+        assert session.sync.in_sync
+
+
+async def test_worklist_opens_its_first_case_and_leaves_on_sigterm(
+    hub_url: str, tmp_path: Path
+) -> None:
+    """IRA-WL-01, UNS-06."""
+    case = reading_case()
+    path = tmp_path / "case.json"
+    value = {"report": case.report, "patient": case.patient, "study": case.studies[0]}
+    path.write_bytes(encode(value))
+    options = ["--hub", hub_url, "--topic", TOPIC, "--case", str(path), "--open"]
+    async with (
+        connect(hub_url, TOPIC, name="ID", settings=FAST) as session,
+        running("worklist", *options) as worklist,
+    ):
+        await shows(session, lambda it: it.current is not None)
+        worklist.send_signal(signal.SIGTERM)
+        assert await worklist.wait() == 0
+        assert session.sync.in_sync
+
+
+async def test_refusal_of_the_hub_is_told_in_one_line() -> None:
+    """SUB-13: exit code 1 and why; no traceback."""
+    options = ["--hub", "http://127.0.0.1:9/hub", "--topic", ""]
+    async with running("dictation", *options) as dictation:
+        _out, err = await dictation.communicate()
+        assert dictation.returncode == 2
+        assert b"Traceback" not in err
