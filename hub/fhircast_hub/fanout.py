@@ -147,6 +147,11 @@ class Fanout:
         link = self._topics.get(topic, {}).get(endpoint_id)
         return [self._settle(link, link.channel.finish(reason))] if link else []
 
+    def end_topic(self, topic: str, reason: CloseReason) -> list[Consequence]:
+        """End every channel of a topic with this reason."""
+        links = list(self._topics.get(topic, {}).values())
+        return [self._settle(link, link.channel.finish(reason)) for link in links]
+
     def tick(self, now: float) -> list[Consequence]:
         """Let time pass for every channel."""
         moved = ((link, link.channel.tick(now)) for link in self)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from fhircast_hub.backends.base import SubscriptionReplaced
+from fhircast_hub.backends.base import SubscriptionReplaced, topic_of
 from fhircast_hub.clock import Clock, new_endpoint_id, new_id
 from fhircast_hub.observability.logs import topic_label
 from fhircast_hub.protocol.channel_state import CloseReason
@@ -48,7 +48,10 @@ _COMMIT_ATTEMPTS = 50
 """Lost races after which a request is refused as unavailable; each loss means another one won."""
 
 _SWEEP_SECONDS = 0.1
-"""How often time passes for leases, missing responses and expiries."""
+"""How often time passes for leases, missing responses and the grace."""
+
+_EXPIRE_SECONDS = 0.5
+"""How often the backend looks for records and topics whose time is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,13 +182,17 @@ class Hub:
         """Return the subscription of an endpoint, None if it ended or never was."""
         return await self._backend.find(endpoint_id)
 
-    async def join(self, subscription: Subscription, sink: FrameSink) -> Link:
+    async def join(self, subscription: Subscription, sink: FrameSink) -> Link | None:
         """A socket was opened at the endpoint: confirm, replay, deliver from now on.
+
+        Returns:
+            The link; None if the subscription ended while the socket was opened.
 
         Spec: 2.4; CONF-01, REP-01, D-44, D-45.
         """
         record = replace(subscription, expires_at=self._expiry(subscription.lease_seconds))
-        await self._backend.replace(record, announce=False)
+        if not await self._backend.replace(record, announce=False):
+            return None
         link = self._fanout.attach(record, sink, self._clock.monotonic())
         if link.channel.needs_replay:
             session = await self._backend.load(subscription.topic)
@@ -272,16 +279,30 @@ class Hub:
 
     async def _deliver(self) -> None:
         async for envelope in self._backend.listen():
-            session = None
-            if isinstance(envelope, SubscriptionReplaced) and envelope.newly_granted:
-                session = await self._backend.load(envelope.subscription.topic)
-            await self.settle(self._fanout.deliver(envelope, session, self._clock.monotonic()))
+            try:
+                session = None
+                if isinstance(envelope, SubscriptionReplaced) and envelope.newly_granted:
+                    session = await self._backend.load(envelope.subscription.topic)
+                now = self._clock.monotonic()
+                await self.settle(self._fanout.deliver(envelope, session, now))
+            except Exception as error:
+                # A bug of ours must not leave subscribers with a stale patient: tell them.
+                logger.error("a delivery failed: %s", type(error).__name__)
+                topic = topic_of(envelope)
+                await self.settle(self._fanout.end_topic(topic, CloseReason.INTERNAL))
 
     async def _sweep(self) -> None:
+        expires_at = 0.0
         while True:
             await asyncio.sleep(_SWEEP_SECONDS)
-            await self.settle(self._fanout.tick(self._clock.monotonic()))
-            await self._backend.expire(self._clock.utc())
+            now = self._clock.monotonic()
+            try:
+                await self.settle(self._fanout.tick(now))
+                if now >= expires_at:
+                    await self._backend.expire(self._clock.utc())
+                    expires_at = now + _EXPIRE_SECONDS
+            except Exception as error:
+                logger.error("a sweep failed: %s", type(error).__name__)
 
 
 def _no_such_endpoint() -> InvalidRequest:

@@ -145,6 +145,10 @@ def _run(
     as_json: bool,
     open_first: ReportContext | None = None,
 ) -> None:
+    for option, value in (("--hub", hub), ("--topic", topic), ("--name", name)):
+        if not value.strip():
+            raise click.UsageError(f"{option} must not be empty")
+
     def show(received: Received) -> None:
         for change in received.changes:
             described = describe(change)

@@ -31,6 +31,14 @@ from fhircast_subscribers.changes import (
     SyncChanged,
 )
 from fhircast_subscribers.contexts import OpenContext, apply_update
+from fhircast_subscribers.relations import (
+    content_difference,
+    is_contained,
+    is_known_open,
+    is_older,
+    logout_code,
+    reopened,
+)
 from fhircast_subscribers.sync import Connection, SyncProblem, SyncStatus, read_sync_error
 from fhircast_subscribers.wire import (
     Confirmation,
@@ -197,7 +205,7 @@ class Follower:
         if handler is not None:
             return self._with_sync(handler(event) if event.anchor else [])
         if name is not None and name.key == "userlogout":
-            return (LogoutRequested(_logout_code(event)),)
+            return (LogoutRequested(logout_code(event)),)
         return (OtherEvent(event),)
 
     # GET of the current context
@@ -286,7 +294,7 @@ class Follower:
             )
             self._put(taken)
             if was_current:
-                return _content_difference(known, taken)
+                return content_difference(known, taken)
         return [ContextOpened(self._contexts[answer.anchor], is_current=True, resumed=True)]
 
     def _no_current(self) -> list[Change]:
@@ -305,9 +313,9 @@ class Follower:
     def _open(self, event: Notification) -> list[Change]:
         known = self._contexts.get(event.anchor)
         is_newest = self._is_newest(event)
-        if known is not None and _is_known_open(event, known):
+        if known is not None and is_known_open(event, known):
             return self._open_again(event, known, is_newest)
-        if known is not None and _is_older(event, known.opened_at):
+        if known is not None and is_older(event, known.opened_at):
             return []  # passed over by everybody, the hub included (EVT-10)
         opened = OpenContext(
             anchor=event.anchor,
@@ -318,7 +326,7 @@ class Follower:
             version_id=event.version_id,
         )
         if known is not None:
-            opened = _reopened(event, known)
+            opened = reopened(event, known)
         was_current = self._current == event.anchor
         self._put(opened, newest=True)
         if is_newest:
@@ -337,7 +345,7 @@ class Follower:
         again = replace(known, event_id=event.id, opened_at=event.happened_at, confirmed=True)
         if event.version_id != known.version_id:
             is_first = not known.event_id and not event.prior_version_id
-            if is_first or _is_contained(event, known):
+            if is_first or is_contained(event, known):
                 again = again.having_passed(event.version_id)
             elif event.version_id:
                 again = replace(again, needs_context=True)
@@ -358,7 +366,7 @@ class Follower:
 
     def _close(self, event: Notification) -> list[Change]:
         known = self._contexts.get(event.anchor)
-        if known is None or _is_older(event, known.opened_at):
+        if known is None or is_older(event, known.opened_at):
             return []  # D-26: it meant an earlier opening of the same anchor
         del self._contexts[event.anchor]
         was_current = self._current == event.anchor
@@ -373,7 +381,7 @@ class Follower:
         if known is None:
             return []
         version, prior = event.version_id, event.prior_version_id
-        if _is_contained(event, known):
+        if is_contained(event, known):
             if version != known.version_id:
                 self._put(known.having_passed(version))
             return []
@@ -413,7 +421,7 @@ class Follower:
 
     def _is_newest(self, event: Notification) -> bool:
         """D-27: an open counts if it is not older than the last one that counted."""
-        return not _is_older(event, self._opened_at)
+        return not is_older(event, self._opened_at)
 
     def _note_replay(self, event: Notification) -> None:
         """Doubt the first open of its type on a connection that was read already: read once more.
@@ -470,62 +478,3 @@ class Follower:
             self._shown_sync = sync
             changes.append(SyncChanged(sync))
         return tuple(changes)
-
-
-def _is_older(event: Notification, moment: datetime | None) -> bool:
-    return moment is not None and event.happened_at is not None and event.happened_at < moment
-
-
-def _is_contained(event: Notification, known: OpenContext) -> bool:
-    """Whether the answer to a GET already contained this event: versions are a chain (CONT-04)."""
-    if event.version_id and event.version_id in {known.version_id, *known.past_versions}:
-        return True
-    return bool(event.prior_version_id) and event.prior_version_id in known.past_versions
-
-
-def _is_known_open(event: Notification, known: OpenContext) -> bool:
-    """Whether an open is the one that is here; one known from a GET has no id yet."""
-    if event.id == known.event_id or _is_contained(event, known):
-        return True
-    is_next = bool(event.prior_version_id) and event.prior_version_id == known.version_id
-    return not known.event_id and not is_next and event.items == known.items
-
-
-def _reopened(event: Notification, known: OpenContext) -> OpenContext:
-    """Return an open context that was opened again by another event (D-11).
-
-    With a prior version it is the same context further on; without one the hub had closed it.
-    """
-    prior, version = event.prior_version_id, event.version_id
-    goes_on = bool(prior) or not version
-    return known.at_version(
-        version,
-        items=event.items,
-        event_id=event.id,
-        opened_at=event.happened_at,
-        content=known.content if goes_on else {},
-        references=known.references if goes_on else {},
-        selection=(),
-        needs_context=known.needs_context or (prior != known.version_id if version else False),
-        confirmed=True,
-    )
-
-
-def _content_difference(before: OpenContext, after: OpenContext) -> list[Change]:
-    changed = tuple(key for key, it in after.content.items() if before.content.get(key) != it)
-    removed = tuple(key for key in before.content if key not in after.content)
-    if not changed and not removed and before.items == after.items:
-        return []
-    return [ContentChanged(after, changed, removed, is_whole=True)]
-
-
-def _logout_code(event: Notification) -> str:
-    for item in event.items:
-        parameters = item.get("resource")
-        entries = parameters.get("parameter") if isinstance(parameters, dict) else None
-        for entry in entries if isinstance(entries, list) else []:
-            coding = entry.get("valueCoding") if isinstance(entry, dict) else None
-            code = coding.get("code") if isinstance(coding, dict) else None
-            if isinstance(code, str):
-                return code
-    return ""

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-from playwright.sync_api import Page, Route, expect
-
 from browser.steps import (
     accessions,
     dictate,
@@ -21,6 +19,7 @@ from browser.steps import (
     open_case,
     row,
 )
+from playwright.sync_api import Page, Route, expect
 
 if TYPE_CHECKING:
     from browser.conftest import Demo

@@ -6,8 +6,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import Page, expect
-
 from browser.steps import (
     accessions,
     expect_case,
@@ -16,6 +14,7 @@ from browser.steps import (
     open_case,
     row,
 )
+from playwright.sync_api import Page, expect
 
 if TYPE_CHECKING:
     from browser.conftest import Demo

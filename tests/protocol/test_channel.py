@@ -307,6 +307,14 @@ def test_the_lease_ends_with_a_denial_and_a_normal_close() -> None:
     assert (denial["hub.mode"], denial["hub.events"]) == ("denied", EVENTS)
 
 
+def test_who_comes_back_is_told_the_time_that_is_left() -> None:
+    """2.4: CONF-03, D-23; the lease runs from the first confirmation, a re-join does not renew."""
+    channel = live(GRACE, lease_seconds=30)
+    channel.closed(1006, 10)
+    assert value(channel.connected(12).frames[0])["hub.lease_seconds"] == 18
+    assert channel.tick(30).close is CloseReason.LEASE_ENDED
+
+
 def test_a_channel_that_waits_has_no_lease_yet() -> None:
     """2.4: CONF-03, counted from the confirmation."""
     assert waiting().tick(1e9) == NOTHING

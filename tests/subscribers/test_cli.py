@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from fhircast_subscribers import connect
 from fhircast_subscribers.wire import encode
 from subscribers.clients import FAST, reading_case, shows
+from subscribers.real_hub import real_hub
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
@@ -85,8 +86,19 @@ async def test_worklist_opens_its_first_case_and_leaves_on_sigterm(
 
 async def test_refusal_of_the_hub_is_told_in_one_line() -> None:
     """SUB-13: exit code 1 and why; no traceback."""
-    options = ["--hub", "http://127.0.0.1:9/hub", "--topic", ""]
-    async with running("dictation", *options) as dictation:
+    async with (
+        real_hub(auth="jwt", jwt_key="k" * 32) as hub_url,
+        running("viewer", "--hub", hub_url, "--topic", TOPIC) as viewer,
+    ):
+        out, err = await viewer.communicate()
+        assert (viewer.returncode, out) == (1, b"")
+        assert err.startswith(b"error: the hub answered 401")
+        assert err.count(b"\n") == 1
+
+
+async def test_wrong_use_is_told_before_anything_is_sent() -> None:
+    """Exit code 2, as everywhere in the project."""
+    async with running("dictation", "--hub", "http://127.0.0.1:9/hub", "--topic", "") as dictation:
         _out, err = await dictation.communicate()
         assert dictation.returncode == 2
-        assert b"Traceback" not in err
+        assert b"--topic must not be empty" in err

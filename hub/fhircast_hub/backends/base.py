@@ -55,6 +55,13 @@ class SubscriptionEnded:
 Envelope = Published | SubscriptionReplaced | SubscriptionEnded
 
 
+def topic_of(envelope: Envelope) -> str:
+    """Return the topic that an envelope belongs to."""
+    if isinstance(envelope, SubscriptionReplaced):
+        return envelope.subscription.topic
+    return envelope.topic
+
+
 @dataclass(frozen=True, slots=True)
 class BackendLimits:
     """Bounds that a backend keeps.

@@ -7,7 +7,7 @@ import json
 import logging
 import sys
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal
 
 
 def configure(log_format: Literal["text", "json"]) -> None:
@@ -31,6 +31,10 @@ def topic_label(topic: str) -> str:
 class _TextFormatter(logging.Formatter):
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s", "%H:%M:%S")
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - the name is logging's
+        """Return the kind of an error only: its text and its frames may hold anything."""
+        return str(ei[0].__name__)
 
 
 class _JsonFormatter(logging.Formatter):

@@ -139,7 +139,7 @@ class Channel:
             self._lease_ends = now + self.subscription.lease_seconds
         self._step(Step.CONNECTED)
         self._grace_ends = inf
-        frames = [self._confirmation()]
+        frames = [self._confirmation(now)]
         if self._resumable and self._responds:
             frames += [it.frame for it in self._unanswered.values()]
             self._unanswered = {
@@ -253,7 +253,7 @@ class Channel:
         if self.state in {State.WAITING, State.ENDED}:
             return NOTHING
         self._lease_ends = now + subscription.lease_seconds
-        return Outcome((self._confirmation(),)) if self.is_connected else NOTHING
+        return Outcome((self._confirmation(now),)) if self.is_connected else NOTHING
 
     def granted_opens(self, opens: Iterable[tuple[str, EventName, bytes]], now: float) -> Outcome:
         """Send open contexts that a re-subscribe newly granted (D-12); only while live."""
@@ -287,9 +287,11 @@ class Channel:
     def _step(self, step: Step) -> None:
         self.state = next_state(self.state, step)
 
-    def _confirmation(self) -> bytes:
+    def _confirmation(self, now: float) -> bytes:
+        """Confirm with the time that is left: after a re-join, less than was granted."""
         it = self.subscription
-        return encode_confirmation(it.topic, it.events.values(), it.lease_seconds)
+        left_seconds = max(1, round(self._lease_ends - now))
+        return encode_confirmation(it.topic, it.events.values(), left_seconds)
 
     def _ack_deadline(self, now: float) -> float:
         if not (self._rules.strict_acks or self.acknowledges):

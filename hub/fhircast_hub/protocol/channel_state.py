@@ -79,6 +79,7 @@ class CloseReason(Enum):
     UNRESPONSIVE = (1008, "no acknowledgements", True)
     TOO_SLOW = (1008, "too slow to receive", True)
     REPLACED = (1008, "replaced", False)
+    INTERNAL = (1011, "internal error", True)
     SHUTDOWN = (1001, "hub shut down", True)
 
     def __init__(self, code: int, text: str, is_denial: bool) -> None:

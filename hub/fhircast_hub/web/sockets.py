@@ -57,6 +57,9 @@ class Sockets:
             max_frames=self._settings.max_outbox_events, max_bytes=self._settings.max_outbox_bytes
         )
         link = await self._hub.join(subscription, outbox)
+        if link is None:
+            await _deny_unknown(websocket)
+            return
         code = 1006
         async with asyncio.TaskGroup() as tasks:
             writing = tasks.create_task(_write(websocket, outbox))

@@ -1,0 +1,274 @@
+"""The contract of a backend, for every implementation alike."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol
+
+import pytest
+from builders import NOON, TOPIC, after, judge, open_case
+from fhircast_hub.backends.base import (
+    BackendLimits,
+    Published,
+    SubscriptionEnded,
+    SubscriptionReplaced,
+)
+from fhircast_hub.backends.memory import MemoryBackend
+from fhircast_hub.protocol.channel_state import CloseReason
+from fhircast_hub.protocol.errors import LimitReached
+from fhircast_hub.protocol.subscription import Subscription
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from fhircast_hub.backends.base import Backend, Envelope
+    from fhircast_hub.protocol.session import Decision
+
+
+class MakeBackend(Protocol):
+    """Makes an empty backend with these limits."""
+
+    async def __call__(self, **limits: float) -> Backend: ...
+
+
+async def make_memory(limits: BackendLimits) -> Backend:
+    return MemoryBackend(limits)
+
+
+BACKENDS = {"memory": make_memory}
+
+
+@pytest.fixture(params=BACKENDS)
+async def make(request: pytest.FixtureRequest) -> MakeBackend:
+    async def make_backend(**limits: float) -> Backend:
+        return await BACKENDS[request.param](BackendLimits(**limits))  # type: ignore[arg-type]  # whole numbers where it wants them
+
+    return make_backend
+
+
+@pytest.fixture
+async def backend(make: MakeBackend) -> Backend:
+    return await make()
+
+
+def subscription(endpoint_id: str, topic: str = TOPIC, *, lives: float = 60) -> Subscription:
+    return Subscription(
+        topic=topic,
+        endpoint_id=endpoint_id,
+        events={"patient-open": "Patient-open"},
+        lease_seconds=60,
+        subscriber_name=f"name of {endpoint_id}",
+        subject="user|client",
+        expires_at=after(lives),
+    )
+
+
+async def decided(backend: Backend, number: int, topic: str = TOPIC) -> tuple[int, Decision]:
+    """The revision that the backend holds, and what the open of a case would do to it."""
+    session = await backend.load(topic)
+    assert session is not None
+    opened = open_case(number, topic=topic)
+    return session.revision, judge(session, opened, f"v{number}")
+
+
+@asynccontextmanager
+async def listening(backend: Backend) -> AsyncIterator[list[Envelope]]:
+    """Gather what is published inside the block; complete once the block is left."""
+    heard: list[Envelope] = []
+
+    async def listen() -> None:
+        async for envelope in backend.listen():
+            heard.append(envelope)
+
+    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+        tasks.create_task(listen())
+        yield heard
+        await backend.close()
+
+
+async def test_a_topic_is_made_once(backend: Backend) -> None:
+    """D-40: a second make finds the session that is there."""
+    assert await backend.load(TOPIC) is None
+    first = await backend.make_topic(TOPIC, "v0", now=NOON)
+    assert (first.topic, first.version_id, first.revision) == (TOPIC, "v0", 0)
+    assert await backend.make_topic(TOPIC, "other", now=NOON) == first
+    assert await backend.load(TOPIC) == first
+
+
+async def test_a_commit_keeps_and_publishes(backend: Backend) -> None:
+    """Guarantee 1: both, if the revision is the one on which was decided."""
+    async with listening(backend) as heard:
+        await backend.make_topic(TOPIC, "v0", now=NOON)
+        revision, decision = await decided(backend, 1)
+        assert await backend.commit(TOPIC, revision, decision)
+        assert await backend.load(TOPIC) == decision.session
+    assert decision.broadcast is not None
+    assert heard == [Published(TOPIC, revision + 1, decision.broadcast)]
+
+
+async def test_a_lost_race_does_neither(backend: Backend) -> None:
+    """Guarantee 1: False, nothing kept, nothing published."""
+    async with listening(backend) as heard:
+        await backend.make_topic(TOPIC, "v0", now=NOON)
+        revision, won = await decided(backend, 1)
+        _, lost = await decided(backend, 2)
+        assert await backend.commit(TOPIC, revision, won)
+        assert not await backend.commit(TOPIC, revision, lost)
+        assert await backend.load(TOPIC) == won.session
+    assert len(heard) == 1
+
+
+async def test_a_commit_to_no_topic(backend: Backend) -> None:
+    """Guarantee 1: a topic that expired meanwhile is a lost race."""
+    async with listening(backend) as heard:
+        await backend.make_topic(TOPIC, "v0", now=NOON)
+        revision, decision = await decided(backend, 1)
+        assert not await backend.commit("elsewhere", revision, decision)
+    assert heard == []
+
+
+async def test_of_many_that_race_one_wins_each_time(backend: Backend) -> None:
+    """Guarantees 1 and 2: every accepted event is published once, in the order of revisions."""
+
+    async def insist(number: int) -> None:
+        while True:
+            revision, decision = await decided(backend, number)
+            await asyncio.sleep(0)  # let the others decide on the same revision
+            if await backend.commit(TOPIC, revision, decision):
+                return
+
+    async with listening(backend) as heard:
+        await backend.make_topic(TOPIC, "v0", now=NOON)
+        await asyncio.gather(*map(insist, range(20)))
+    revisions = [it.revision for it in heard if isinstance(it, Published)]
+    assert revisions == list(range(1, 21))
+
+
+async def test_topics_do_not_touch_each_other(backend: Backend) -> None:
+    """Guarantee 2: order is per topic; sessions are apart."""
+    async with listening(backend) as heard:
+        for topic in ("a", "b"):
+            await backend.make_topic(topic, "v0", now=NOON)
+            revision, decision = await decided(backend, 1, topic)
+            assert await backend.commit(topic, revision, decision)
+    told = [(it.topic, it.revision) for it in heard if isinstance(it, Published)]
+    assert told == [("a", 1), ("b", 1)]
+
+
+async def test_subscriptions_are_found_until_they_end(backend: Backend) -> None:
+    """By endpoint and by topic; the end is announced once."""
+    async with listening(backend) as heard:
+        await backend.make_topic(TOPIC, "v0", now=NOON)
+        await backend.make_topic("other", "v0", now=NOON)
+        one, two, other = subscription("1"), subscription("2"), subscription("3", "other")
+        for it in (one, two, other):
+            await backend.add(it)
+        assert await backend.find("1") == one
+        assert await backend.of_topic(TOPIC) == (one, two)
+        assert await backend.end("1", CloseReason.UNSUBSCRIBED)
+        assert not await backend.end("1", CloseReason.UNSUBSCRIBED)
+        assert await backend.find("1") is None
+        assert await backend.of_topic(TOPIC) == (two,)
+        assert await backend.of_topic("nowhere") == ()
+    assert heard == [SubscriptionEnded(TOPIC, "1", CloseReason.UNSUBSCRIBED)]
+
+
+async def test_a_replaced_record_tells_what_is_new(backend: Backend) -> None:
+    """SUB-11, D-12: the new record, and the events that it grants beyond the old one."""
+    async with listening(backend) as heard:
+        await backend.make_topic(TOPIC, "v0", now=NOON)
+        await backend.add(subscription("1"))
+        new = replace(subscription("1"), events={"home-open": "Home-open"})
+        assert await backend.replace(new)
+        assert await backend.find("1") == new
+    assert heard == [SubscriptionReplaced(new, frozenset({"home-open"}))]
+
+
+async def test_a_quiet_replacement_is_not_announced(backend: Backend) -> None:
+    """A renewal of the record's own expiry concerns nobody else."""
+    async with listening(backend) as heard:
+        await backend.make_topic(TOPIC, "v0", now=NOON)
+        await backend.add(subscription("1"))
+        new = subscription("1", lives=500)
+        assert await backend.replace(new, announce=False)
+        assert await backend.find("1") == new
+    assert heard == []
+
+
+async def test_what_is_not_there_cannot_be_replaced(backend: Backend) -> None:
+    """UNS-04: a subscription that ended does not come back."""
+    async with listening(backend) as heard:
+        await backend.make_topic(TOPIC, "v0", now=NOON)
+        assert not await backend.replace(subscription("1"))
+        assert await backend.find("1") is None
+    assert heard == []
+
+
+async def test_topics_are_bounded(make: MakeBackend) -> None:
+    """LimitReached, and nothing is made; a known topic is no new one."""
+    backend = await make(max_topics=1)
+    await backend.make_topic("a", "v0", now=NOON)
+    with pytest.raises(LimitReached):
+        await backend.make_topic("b", "v0", now=NOON)
+    assert await backend.load("b") is None
+    await backend.make_topic("a", "v0", now=NOON)
+
+
+async def test_subscribers_are_bounded(make: MakeBackend) -> None:
+    """LimitReached, and nothing is kept; an end makes room."""
+    backend = await make(max_subscribers_per_topic=1)
+    await backend.make_topic(TOPIC, "v0", now=NOON)
+    await backend.add(subscription("1"))
+    with pytest.raises(LimitReached):
+        await backend.add(subscription("2"))
+    assert await backend.find("2") is None
+    await backend.end("1", CloseReason.UNSUBSCRIBED)
+    await backend.add(subscription("2"))
+
+
+async def test_records_expire(backend: Backend) -> None:
+    """Guarantee 3: at their time and not before, each by itself."""
+    await backend.make_topic(TOPIC, "v0", now=NOON)
+    await backend.add(subscription("1", lives=10))
+    await backend.add(subscription("2", lives=20))
+    await backend.expire(after(9))
+    assert await backend.find("1") is not None
+    await backend.expire(after(10))
+    assert await backend.find("1") is None
+    assert await backend.of_topic(TOPIC) == (subscription("2", lives=20),)
+
+
+async def test_a_renewed_record_does_not_expire(backend: Backend) -> None:
+    """Guarantee 3."""
+    await backend.make_topic(TOPIC, "v0", now=NOON)
+    await backend.add(subscription("1", lives=10))
+    await backend.replace(subscription("1", lives=100), announce=False)
+    await backend.expire(after(50))
+    assert await backend.find("1") is not None
+
+
+async def test_a_topic_expires_after_its_last_subscription(make: MakeBackend) -> None:
+    """D-40: kept for the idle time from then, and made anew afterwards."""
+    backend = await make(topic_idle_seconds=30)
+    await backend.make_topic(TOPIC, "v0", now=NOON)
+    await backend.add(subscription("1", lives=100))
+    for seconds in (50, 99):
+        await backend.expire(after(seconds))
+        assert await backend.load(TOPIC) is not None
+    await backend.end("1", CloseReason.UNSUBSCRIBED)
+    await backend.expire(after(128))
+    assert await backend.load(TOPIC) is not None
+    await backend.expire(after(130))
+    assert await backend.load(TOPIC) is None
+    assert (await backend.make_topic(TOPIC, "new", now=after(131))).version_id == "new"
+
+
+async def test_close_ends_listen(backend: Backend) -> None:
+    """A process that stops hears what was committed before, then nothing more."""
+    async with listening(backend) as heard:
+        await backend.make_topic(TOPIC, "v0", now=NOON)
+        revision, decision = await decided(backend, 1)
+        await backend.commit(TOPIC, revision, decision)
+    assert len(heard) == 1

@@ -1,0 +1,162 @@
+"""Settings: defaults, what is allowed, and the one line that a wrong value gets."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import pytest
+from fhircast_hub.config import (
+    SettingError,
+    Settings,
+    is_loopback,
+    load_settings,
+    unknown_variables,
+    variable_of,
+)
+
+WRONG = [
+    ("port", "-1"),
+    ("port", "65536"),
+    ("port", "http"),
+    ("port", "80.5"),
+    ("public_url", "hub.example.org"),
+    ("public_url", "https://hub.example.org/"),
+    ("public_url", "ftp://hub.example.org"),
+    ("hub_path", "api"),
+    ("hub_path", "/api/"),
+    ("backend", "postgres://x"),
+    ("auth", "basic"),
+    ("allow_insecure", "perhaps"),
+    ("profile", "IRA"),
+    ("ack_policy", "lenient"),
+    ("ack_timeout_seconds", "0"),
+    ("ack_timeout_seconds", "ten"),
+    ("ack_timeout_seconds", "nan"),
+    ("ack_timeout_seconds", "inf"),
+    ("unresponsive_after", "0"),
+    ("reconnect_grace_seconds", "-1"),
+    ("lease_default_seconds", "0"),
+    ("lease_max_seconds", "1.5"),
+    ("endpoint_unused_seconds", "0.5"),
+    ("topic_idle_seconds", "-0.1"),
+    ("max_event_bytes", "1023"),
+    ("max_outbox_bytes", "1"),
+    ("max_outbox_events", "0"),
+    ("max_subscribers_per_topic", "0"),
+    ("max_topics", "many"),
+    ("ping_seconds", "0"),
+    ("log_format", "xml"),
+]
+
+
+def test_the_defaults_are_complete_and_allowed() -> None:
+    """An empty environment is a hub for trying things out, on loopback."""
+    settings = load_settings({})
+    assert (settings.host, settings.auth, settings.profile) == ("127.0.0.1", "none", "base")
+    assert None not in [getattr(settings, it.name) for it in fields(Settings)]
+
+
+def test_the_base_profile_follows_the_field() -> None:
+    """D-41, D-45, D-50: adaptive, a grace of 5 s, a ping every 15 s."""
+    settings = load_settings({})
+    assert settings.ack_policy == "adaptive"
+    assert (settings.reconnect_grace_seconds, settings.ping_seconds) == (5, 15)
+
+
+def test_the_ira_profile_brings_its_own_defaults() -> None:
+    """D-41, D-45, D-50: strict, no grace, a ping every 5 s."""
+    settings = load_settings({"FHIRCAST_PROFILE": "ira"})
+    assert settings.is_ira
+    assert settings.ack_policy == "strict"
+    assert (settings.reconnect_grace_seconds, settings.ping_seconds) == (0, 5)
+
+
+def test_a_value_given_wins_over_the_profile() -> None:
+    settings = load_settings(
+        {"FHIRCAST_PROFILE": "ira", "FHIRCAST_RECONNECT_GRACE_SECONDS": "2.5"},
+        {"ack_policy": "adaptive"},
+    )
+    assert (settings.reconnect_grace_seconds, settings.ack_policy) == (2.5, "adaptive")
+
+
+def test_a_flag_wins_over_the_environment() -> None:
+    assert load_settings({"FHIRCAST_PORT": "1"}, {"port": "2"}).port == 2
+
+
+@pytest.mark.parametrize(("name", "value"), WRONG)
+def test_a_wrong_value_gets_one_line(name: str, value: str) -> None:
+    """It names the variable, the value and what is allowed."""
+    with pytest.raises(SettingError) as refused:
+        load_settings({variable_of(name): value})
+    line = str(refused.value)
+    assert line.startswith(f"{variable_of(name)}={value!r}: allowed is ")
+    assert "\n" not in line
+    assert refused.value.variable == variable_of(name)
+
+
+def test_every_kind_of_setting_is_tried() -> None:
+    """A new kind needs a row in the table above."""
+    kinds = {it.name: it.metadata.get("kind", "text") for it in fields(Settings)}
+    assert set(kinds.values()) - {"text", "list"} == {kinds[name] for name, _ in WRONG}
+
+
+@pytest.mark.parametrize(
+    ("text", "allowed"),
+    [("1", True), ("true", True), ("YES", True), ("0", False), ("no", False), ("", False)],
+)
+def test_a_switch(text: str, *, allowed: bool) -> None:
+    assert load_settings({"FHIRCAST_ALLOW_INSECURE": text}).allow_insecure is allowed
+
+
+def test_a_list_is_comma_separated() -> None:
+    settings = load_settings({"FHIRCAST_ALLOWED_ORIGINS": " https://a.example, ,https://b.example"})
+    assert settings.allowed_origins == ("https://a.example", "https://b.example")
+
+
+def test_spaces_around_a_value_do_no_harm() -> None:
+    assert load_settings({"FHIRCAST_PORT": " 80 "}).port == 80
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "hub.example.org"])
+def test_nobody_is_let_in_unasked_beyond_loopback(host: str) -> None:
+    """Security: auth none elsewhere needs a word of its own; the line says which."""
+    with pytest.raises(SettingError, match="FHIRCAST_ALLOW_INSECURE=1"):
+        load_settings({"FHIRCAST_HOST": host})
+    assert load_settings({"FHIRCAST_HOST": host, "FHIRCAST_ALLOW_INSECURE": "1"}).host == host
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "[::1]", "localhost"])
+def test_loopback(host: str) -> None:
+    assert is_loopback(host)
+    assert load_settings({"FHIRCAST_HOST": host}).auth == "none"
+
+
+def test_tokens_need_a_key() -> None:
+    """A short secret can be guessed; the line does not repeat it."""
+    for key in ("", "too-short-secret"):
+        with pytest.raises(SettingError, match="FHIRCAST_JWT_KEY") as refused:
+            load_settings({"FHIRCAST_AUTH": "jwt", "FHIRCAST_JWT_KEY": key})
+        assert not key or key not in str(refused.value)
+    for key in ("k" * 32, "key.pem"):
+        assert load_settings({"FHIRCAST_AUTH": "jwt", "FHIRCAST_JWT_KEY": key}).jwt_key == key
+
+
+def test_the_default_lease_fits_under_the_longest() -> None:
+    """SUB-08."""
+    with pytest.raises(SettingError, match="FHIRCAST_LEASE_MAX_SECONDS"):
+        load_settings({"FHIRCAST_LEASE_MAX_SECONDS": "60"})
+
+
+def test_an_unknown_variable_gets_the_nearest_name() -> None:
+    """A misspelt setting must not be passed over in silence."""
+    warnings = unknown_variables({"FHIRCAST_PROFIL": "ira", "FHIRCAST_PORT": "1", "PATH": "/"})
+    assert warnings == ["FHIRCAST_PROFIL is no setting of the hub; did you mean FHIRCAST_PROFILE?"]
+
+
+def test_an_unknown_variable_that_is_near_to_none() -> None:
+    assert unknown_variables({"FHIRCAST_XQZ": "1"}) == ["FHIRCAST_XQZ is no setting of the hub"]
+
+
+def test_every_setting_says_what_it_is_good_for() -> None:
+    """It is the help of its flag."""
+    assert [it.name for it in fields(Settings) if len(it.metadata["help"]) < 10] == []
