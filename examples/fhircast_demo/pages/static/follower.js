@@ -85,7 +85,7 @@ export class Follower {
       versionId,
       content: known?.content ?? new Map(),
       selection: [],
-      unsure: prior !== null && prior !== known?.versionId,
+      unsure: (known?.unsure ?? false) || (prior !== null && prior !== known?.versionId),
     };
     if (known && prior === null && known.versionId !== versionId) context.unsure = true;
     this.contexts.set(anchor, context);
