@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -14,21 +14,32 @@ from fhircast_hub.web.server import HubServer, bind
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
 _DEADLINE_SECONDS = 20
 
 
 class _ObservedServer(HubServer):
-    """The hub's server, which also says when it has started."""
+    """The hub's server, which also says when it has started, and stops when it is told to.
+
+    uvicorn looks ten times a second whether it shall stop; hundreds of tests cannot wait for that.
+    """
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         self.is_up = asyncio.Event()
+        self.leave = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.is_up.set()
+
+    async def main_loop(self) -> None:
+        await self.leave.wait()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield  # signals are for pytest
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +55,7 @@ class RunningHub:
     url: str
     origin: str
     wire: Wire
-    _server: HubServer
+    _server: _ObservedServer
     _serving: asyncio.Task[None]
     _wires: AsyncExitStack
 
@@ -54,7 +65,7 @@ class RunningHub:
 
     async def stop(self) -> None:
         """Shut the hub down as SIGTERM does, and wait until it is down."""
-        self._server.should_exit = True
+        self._server.leave.set()
         async with asyncio.timeout(_DEADLINE_SECONDS):
             await asyncio.shield(self._serving)
 
@@ -82,7 +93,7 @@ async def running_hub(**settings: str) -> AsyncIterator[RunningHub]:
             wire = await wires.enter_async_context(Wire(url))
             yield RunningHub(url, f"http://127.0.0.1:{port}", wire, server, serving, wires)
     finally:
-        server.should_exit = True
+        server.leave.set()
         async with asyncio.timeout(_DEADLINE_SECONDS):
             await serving
 

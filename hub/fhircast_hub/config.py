@@ -138,12 +138,14 @@ def load_settings(
 
 def unknown_variables(environment: Mapping[str, str]) -> list[str]:
     """Return a warning for each `FHIRCAST_…` variable that is no setting, with the nearest one."""
-    known = [variable_of(it.name) for it in fields(Settings)]
+    bare = [it.name.upper() for it in fields(Settings)]
+    known = [PREFIX + it for it in bare]
     warnings = []
     for name in sorted(environment):
         if name.startswith(PREFIX) and name not in _OTHER_VERBS.union(known):
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"; did you mean {near[0]}?" if near else ""
+            # Without the prefix, which would make every name near to every other.
+            near = difflib.get_close_matches(name.removeprefix(PREFIX), bare, n=1)
+            hint = f"; did you mean {PREFIX}{near[0]}?" if near else ""
             warnings.append(f"{name} is no setting of the hub{hint}")
     return warnings
 

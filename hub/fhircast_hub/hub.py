@@ -190,7 +190,11 @@ class Hub:
 
         Spec: 2.4; CONF-01, REP-01, D-44, D-45.
         """
-        record = replace(subscription, expires_at=self._expiry(subscription.lease_seconds))
+        # Read anew: it may have been renewed, or have ended, while the socket was opened.
+        newest = await self._backend.find(subscription.endpoint_id)
+        if newest is None:
+            return None
+        record = replace(newest, expires_at=self._expiry(newest.lease_seconds))
         if not await self._backend.replace(record, announce=False):
             return None
         link = self._fanout.attach(record, sink, self._clock.monotonic())

@@ -79,17 +79,32 @@ class HubProcess:
 
 
 class Demo:
-    """The demo's pages on a hub of their own."""
+    """The demo's pages on a hub of their own, each page in a window of its own.
 
-    def __init__(self, context: BrowserContext, origin: str, hub: HubProcess) -> None:
-        self.context = context
+    A page that shares its window with others is a hidden tab: Chromium then draws it once a second.
+    """
+
+    def __init__(self, browser: Browser, origin: str, hub: HubProcess) -> None:
         self.origin = origin
         self.hub = hub
+        self._browser = browser
+        self._contexts: list[BrowserContext] = []
+
+    def window(self) -> Page:
+        """Return an empty page in a window of its own."""
+        context = self._browser.new_context(viewport={"width": 1100, "height": 800})
+        context.set_default_timeout(15_000)
+        self._contexts.append(context)
+        return context.new_page()
 
     def page(self, app: str) -> Page:
-        page = self.context.new_page()
+        page = self.window()
         page.goto(f"{self.origin}/{app}")
         return page
+
+    def close(self) -> None:
+        for context in self._contexts:
+            context.close()
 
     def shot(self, page: Page, name: str) -> None:
         """Keep a picture if SCREENSHOTS_DIR names a folder."""
@@ -124,10 +139,9 @@ def demo(browser: Browser, hub: HubProcess) -> Iterator[Demo]:
     assert process.stdout is not None
     origin = _printed_origin(iter(process.stdout.readline, ""))
     wait_for(origin)
-    context = browser.new_context(viewport={"width": 1100, "height": 800})
-    context.set_default_timeout(15_000)
-    yield Demo(context, origin, hub)
-    context.close()
+    demo = Demo(browser, origin, hub)
+    yield demo
+    demo.close()
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=15)
 

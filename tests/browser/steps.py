@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import httpx
 from playwright.sync_api import Locator, Page, expect
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from browser.conftest import Demo
 
 
 _SPREAD = """canvas => {
@@ -101,3 +106,17 @@ def draw_ruler(viewer: Page) -> None:
     viewer.mouse.move(x + 60, y + 30, steps=2)
     viewer.mouse.up()
     expect(viewer.get_by_test_id("measurement")).to_be_visible()
+
+
+def post_event(demo: Demo, name: str, context: list[object]) -> None:
+    """Post an event as a client of one's own would."""
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    launch = httpx.get(f"{demo.origin}/launch").json()
+    event = {"hub.topic": launch["hub.topic"], "hub.event": name, "context": context}
+    message = {"id": f"test-{name}", "timestamp": now, "event": event}
+    headers = {
+        "Authorization": f"Bearer {launch['access_token']}",
+        "Content-Type": "application/json",
+    }
+    answer = httpx.post(launch["hub.url"], content=json.dumps(message), headers=headers)
+    assert answer.is_success, answer.text

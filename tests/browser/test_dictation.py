@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import httpx
 import pytest
 from browser.steps import (
     accessions,
@@ -17,6 +15,7 @@ from browser.steps import (
     expect_no_case,
     expect_sync,
     open_case,
+    post_event,
     row,
 )
 from playwright.sync_api import Page, Route, expect
@@ -157,16 +156,3 @@ def test_a_logout_waits_for_unsaved_text(demo: Demo, three: Three) -> None:
     dictation.get_by_test_id("save-logout").click()
     expect(dictation.get_by_text("You have been logged out.")).to_be_visible()
     expect_no_case(dictation)
-
-
-def post_event(demo: Demo, name: str, context: list[object]) -> None:
-    """Post an event as a client of one's own would."""
-    launch = httpx.get(f"{demo.origin}/launch").json()
-    event = {"hub.topic": launch["hub.topic"], "hub.event": name, "context": context}
-    message = {"id": f"test-{name}", "timestamp": "2026-03-02T09:00:00Z", "event": event}
-    headers = {
-        "Authorization": f"Bearer {launch['access_token']}",
-        "Content-Type": "application/json",
-    }
-    answer = httpx.post(launch["hub.url"], content=json.dumps(message), headers=headers)
-    assert answer.is_success, answer.text

@@ -16,9 +16,32 @@ if TYPE_CHECKING:
 KEY = "a key for tests only, 32 characters and more"
 
 
-def token(scope: str = "fhircast/*.*", *, seconds: int = 600, key: str = KEY, **more: str) -> str:
-    claims = {"subject": "user", "client_id": "viewer", **more}
-    return mint_token(key, scope=scope, seconds=seconds, **claims)
+def token(
+    scope: str = "fhircast/*.*",
+    *,
+    subject: str = "user",
+    client_id: str = "viewer",
+    issuer: str = "",
+    audience: str = "",
+    topic: str = "",
+    seconds: int = 600,
+    key: str = KEY,
+) -> str:
+    return mint_token(
+        key,
+        scope=scope,
+        subject=subject,
+        client_id=client_id,
+        seconds=seconds,
+        topic=topic,
+        issuer=issuer,
+        audience=audience,
+    )
+
+
+def good_token(*, seconds: int = 600, key: str = KEY) -> str:
+    """A token as the guarded hub wants it."""
+    return token(seconds=seconds, key=key, issuer="https://as.example", audience="hub")
 
 
 @pytest.fixture
@@ -26,12 +49,11 @@ async def guarded(start_hub: StartHub) -> RunningHub:
     return await start_hub(auth="jwt", jwt_key=KEY, issuer="https://as.example", audience="hub")
 
 
-GOOD = {"issuer": "https://as.example", "audience": "hub"}
 BAD_TOKENS = {
     "none": "",
     "garbage": "x.y.z",
-    "expired": token(seconds=-60, **GOOD),
-    "another key": token(key="another key, which is as long as this one is", **GOOD),
+    "expired": good_token(seconds=-60),
+    "another key": good_token(key="another key, which is as long as this one is"),
     "another issuer": token(issuer="https://evil.example", audience="hub"),
     "another audience": token(issuer="https://as.example", audience="other"),
     "no audience": token(issuer="https://as.example"),
@@ -58,7 +80,7 @@ async def test_a_bad_token_opens_nothing(guarded: RunningHub, name: str) -> None
 
 async def test_a_good_token_opens_the_hub_but_the_socket_needs_none(guarded: RunningHub) -> None:
     """SUB-10, SUB-17: the endpoint itself is the secret."""
-    wire = await guarded.client(token(**GOOD))
+    wire = await guarded.client(good_token())
     endpoint = (await wire.subscribe(TOPIC)).json()["hub.channel.endpoint"]
     socket = await (await guarded.wire.connect(endpoint)).confirmed()
     sent = open_request()
@@ -128,13 +150,15 @@ async def test_a_token_bound_to_a_topic_opens_no_other(start_hub: StartHub) -> N
             assert answer.status_code == 403
 
 
-@pytest.mark.parametrize("thief", [{"subject": "other"}, {"client_id": "other"}])
+@pytest.mark.parametrize(
+    "thief", [token(subject="other"), token(client_id="other")], ids=["user", "client"]
+)
 async def test_another_subject_may_not_touch_a_subscription(
-    start_hub: StartHub, thief: dict[str, str]
+    start_hub: StartHub, thief: str
 ) -> None:
     """UNS-05, SUB-11, D-48: neither by endpoint nor by name; it goes on."""
     hub = await start_hub(auth="jwt", jwt_key=KEY)
-    owner, other = await hub.client(token()), await hub.client(token(**thief))
+    owner, other = await hub.client(token()), await hub.client(thief)
     socket = await owner.join(TOPIC, ["org.example.marker"], name="Viewer")
     renewal = {"hub__channel__endpoint": socket.endpoint}
     assert (await other.subscribe(TOPIC, ["Patient-open"], **renewal)).status_code == 400

@@ -114,7 +114,7 @@ async def test_an_unknown_topic_is_404(hub: RunningHub) -> None:
 
 async def test_a_topic_ends_after_its_last_subscription(start_hub: StartHub) -> None:
     """D-40: a while later; the contexts are kept until then, and gone afterwards."""
-    hub = await start_hub(topic_idle_seconds="0.3")
+    hub = await start_hub(topic_idle_seconds="0.8")
     socket = await hub.wire.join(TOPIC)
     await posted(hub, open_request())
     await hub.wire.unsubscribe(TOPIC, socket.endpoint)

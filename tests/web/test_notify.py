@@ -108,6 +108,17 @@ async def test_what_the_hub_does_not_know_passes_through(hub: RunningHub) -> Non
     assert frame == sent
 
 
+@pytest.mark.parametrize(
+    "timestamp", ["2020-03-02T09:00:00", "2020-03-02T09:00:00.123456Z", "2020-03-02T10:00:00+01:00"]
+)
+async def test_a_timestamp_passes_through_as_it_came(hub: RunningHub, timestamp: str) -> None:
+    """EVT-09, D-27, D-50: without a zone it is read as UTC; the hub rewrites none."""
+    socket = await hub.wire.join(TOPIC, ALL_EVENTS)
+    sent = patient_request() | {"timestamp": timestamp}
+    assert (await hub.wire.post(sent)).status_code == 202
+    assert (await socket.next())["timestamp"] == sent["timestamp"]
+
+
 async def test_a_hub_without_the_topic_refuses(hub: RunningHub) -> None:
     """IRA-HUB-02, RAD-148: 400 before the first subscribe, and no topic is made."""
     answer = await hub.wire.post(open_request())

@@ -50,7 +50,10 @@ async def until_told(hub: RunningHub, viewer: Socket) -> Json:
 
 async def test_too_many_frames_end_it(start_hub: StartHub) -> None:
     """Guarantee of the outbox: ended with a SyncError, never dropped in silence; others go on."""
-    hub = await start_hub(max_outbox_events="3", reconnect_grace_seconds="0")
+    plenty = str(10**9)
+    hub = await start_hub(
+        max_outbox_events="3", max_outbox_bytes=plenty, reconnect_grace_seconds="0"
+    )
     viewer = await hub.wire.join(TOPIC, ALL_EVENTS, name="Viewer")
     slow = await stalled(hub)
     assert codings(await until_told(hub, viewer))["subscribername"] == "Stalled"

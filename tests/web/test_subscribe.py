@@ -158,8 +158,8 @@ async def test_a_renewal_replays_what_it_newly_grants(hub: RunningHub) -> None:
 
 async def test_a_renewal_restarts_the_lease(hub: RunningHub) -> None:
     """SUB-11, CONF-04: a renewed subscription outlives its first lease."""
-    socket = await hub.wire.join(TOPIC, ALL_EVENTS, hub__lease_seconds="1")
-    other = await hub.wire.join(TOPIC, ALL_EVENTS, hub__lease_seconds="1")
+    socket = await hub.wire.join(TOPIC, ALL_EVENTS, hub__lease_seconds="2")
+    other = await hub.wire.join(TOPIC, ALL_EVENTS, hub__lease_seconds="2")
     await hub.wire.subscribe(TOPIC, ALL_EVENTS, hub__channel__endpoint=socket.endpoint)
     assert (await socket.next())["hub.lease_seconds"] == 7200
     assert await denied_and_closed(other) == ("lease ended", 1000)

@@ -38,7 +38,7 @@ async def two(hub: RunningHub) -> tuple[Socket, Socket]:
 async def test_an_error_response_is_told_to_all(
     hub: RunningHub, status: str | int, word: str
 ) -> None:
-    """ACK-03, SYNC-01 to SYNC-04, D-16: which event, its name, who; refusal differs from failure."""
+    """ACK-03, SYNC-01 to SYNC-04, D-16: event, name, who; a refusal is no failure."""
     viewer, dictation = await two(hub)
     sent = open_request()
     await hub.wire.post(sent)
@@ -133,20 +133,20 @@ async def test_a_subscribers_sync_error_goes_to_all_that_want_it(hub: RunningHub
 
 async def test_a_missing_response_is_told_in_its_time(start_hub: StartHub) -> None:
     """SYNC-08: not earlier than the time-out."""
-    hub = await start_hub(ack_policy="strict", ack_timeout_seconds="0.3")
+    hub = await start_hub(ack_policy="strict", ack_timeout_seconds="0.5")
     viewer, _mute = await two(hub)
     sent, began = open_request(), asyncio.get_running_loop().time()
     await hub.wire.post(sent)
     await viewer.followed()
     frame = await viewer.followed()
-    assert asyncio.get_running_loop().time() - began >= 0.3
+    assert asyncio.get_running_loop().time() - began >= 0.5
     assert codings(frame)["eventid"] == sent["id"]
     assert codings(frame)["subscribername"] == "Dictation"
 
 
 async def test_an_unresponsive_subscriber_is_ended(start_hub: StartHub) -> None:
     """SYNC-09, D-18: after so many missing responses in a row; then no more SyncErrors."""
-    hub = await start_hub(ack_policy="strict", ack_timeout_seconds="0.05", unresponsive_after="2")
+    hub = await start_hub(ack_policy="strict", ack_timeout_seconds="0.4", unresponsive_after="2")
     viewer = await hub.wire.join(TOPIC, ALL_EVENTS, name="Viewer")
     mute = await hub.wire.join(TOPIC, ["Patient-open"], name="Dictation")
     for number in (1, 2):

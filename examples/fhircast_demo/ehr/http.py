@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, NoReturn
+import math
+from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import parse_qsl
 
 from fhircast_demo.ehr.errors import FhirError, Json, invalid
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 _JSON_TYPES = ("", "application/json", "application/fhir+json")
 _FORM = "application/x-www-form-urlencoded"
+_MAX_DEPTH = 64
 
 
 def base_url(request: Request) -> str:
@@ -45,6 +47,7 @@ async def read_json(request: Request, limit: int) -> Json:
     body = await read_body(request, limit)
     try:
         value = json.loads(body, parse_constant=_no_constant)
+        _check_values(value)
     except (ValueError, RecursionError):
         # The parser's own words would repeat parts of the body, which may hold patient data.
         raise invalid("the body is not valid JSON") from None
@@ -72,3 +75,24 @@ def _expect(request: Request, allowed: tuple[str, ...]) -> None:
 
 def _no_constant(_name: str) -> NoReturn:
     raise ValueError("NaN and Infinity are not JSON")
+
+
+def _check_values(value: Any) -> None:
+    """Raise ValueError for what could be read but not written again: depth, infinity, half a pair.
+
+    A loop, not a recursion: the depth is what is being checked.
+    """
+    pending: list[tuple[Any, int]] = [(value, 1)]
+    while pending:
+        item, depth = pending.pop()
+        if depth > _MAX_DEPTH:
+            raise ValueError("nested too deeply")
+        match item:
+            case dict():
+                pending.extend((part, depth + 1) for pair in item.items() for part in pair)
+            case list():
+                pending.extend((part, depth + 1) for part in item)
+            case str() if not item.isascii():
+                item.encode()
+            case float() if not math.isfinite(item):
+                raise ValueError("not a finite number")

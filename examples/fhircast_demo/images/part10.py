@@ -45,9 +45,8 @@ def _decoded(image: Dataset) -> Dataset:
     layout = pixel_format(image)
     if layout.frame_bytes * frame_count(image) > _MAX_DECODED_BYTES:
         raise not_acceptable("too large to decode at once; use transfer-syntax=* or single frames")
-    plain = Dataset()
-    plain.update({element.tag: element for element in image if element.keyword != "PixelData"})
-    plain.file_meta = copy.copy(image.file_meta)
+    plain = header(image)
+    plain.file_meta = copy.deepcopy(image.file_meta)
     plain.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     plain.PhotometricInterpretation = layout.photometric
     frames = range(1, frame_count(image) + 1)
@@ -65,9 +64,20 @@ def _write(image: Dataset) -> bytes:
 
 def metadata(image: Dataset) -> dict[str, Any]:
     """Return the header as DICOM JSON, without the pixels."""
-    header = Dataset()
-    header.update({element.tag: element for element in image if element.keyword != "PixelData"})
-    return header.to_json_dict()
+    return header(image).to_json_dict()
+
+
+def header(image: Dataset) -> Dataset:
+    """Return a copy of everything but the pixels.
+
+    A deep one: data sets share their elements when these are merely put into another data set, and
+    setting a value there would change the image for everybody.
+    """
+    copied = Dataset()
+    copied.update(
+        {element.tag: copy.deepcopy(element) for element in image if element.keyword != "PixelData"}
+    )
+    return copied
 
 
 def multipart(parts: Iterable[tuple[str, bytes]], content_type: str) -> tuple[bytes, str]:

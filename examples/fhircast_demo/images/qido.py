@@ -11,6 +11,7 @@ from pydicom.datadict import keyword_for_tag, tag_for_keyword
 from pydicom.dataset import Dataset
 
 from fhircast_demo.images.errors import bad_request
+from fhircast_demo.images.part10 import header
 from fhircast_demo.images.viewer import instance_url
 
 if TYPE_CHECKING:
@@ -143,12 +144,11 @@ def _describe(
     group: list[Dataset], images: Sequence[Dataset], level: str, keywords: Sequence[str], base: str
 ) -> Json:
     first = group[0]
-    answer = Dataset()
-    if "all" in keywords:
-        answer.update({element.tag: element for element in first if element.keyword != "PixelData"})
+    whole = header(first)
+    answer = whole if "all" in keywords else Dataset()
     for keyword in keywords:
-        if keyword in first and keyword != "PixelData":
-            answer[keyword] = first[keyword]
+        if keyword != "all" and keyword in whole:
+            answer[keyword] = whole[keyword]
     study = [i for i in images if i.StudyInstanceUID == first.StudyInstanceUID]
     series = [i for i in study if i.SeriesInstanceUID == first.SeriesInstanceUID]
     url = f"{base}/studies/{first.StudyInstanceUID}"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import sys
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -77,4 +79,11 @@ def _run(settings: Settings) -> None:
     click.echo(f"listening  {host}:{port}, profile {settings.profile}, auth {settings.auth}")
     if settings.auth == "none":
         click.echo("           no authentication: for trying things out only")
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stopped)
     server.run(sockets=[sock])
+
+
+def _stopped(_signal: int, _frame: object) -> None:
+    """End with exit code 0: the server raises a signal once more when it has shut down."""
+    sys.exit(0)

@@ -18,6 +18,9 @@ _MAX_CLIENT_FRAME_BYTES = 65_536
 
 _FAREWELL_SECONDS = 2.0
 
+_BACKLOG = 2048
+"""Connections that may wait for the server, as many as uvicorn asks for."""
+
 
 class HubServer(uvicorn.Server):
     """uvicorn with a farewell: denials and close 1001 go out before its own shutdown closes."""
@@ -63,7 +66,7 @@ class HubServer(uvicorn.Server):
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """Return a listening socket.
+    """Return a listening socket: whoever connects before the server runs waits for it.
 
     Raises:
         OSError: The address is taken or cannot be had.
@@ -75,6 +78,7 @@ def bind(host: str, port: int) -> socket.socket:
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind((host, port))
+        sock.listen(_BACKLOG)
     except OSError:
         sock.close()
         raise

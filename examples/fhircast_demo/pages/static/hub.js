@@ -54,7 +54,9 @@ export class HubClient {
 
   start() {
     this.#endpoint = this.#storage?.getItem(this.#storageKey) ?? null;
-    globalThis.addEventListener?.("online", () => this.reconnect());
+    globalThis.addEventListener?.("online", () => this.#hurry());
+    // Browsers slow the timers of hidden pages down: whoever looks at the page must not wait for one.
+    globalThis.document?.addEventListener("visibilitychange", () => this.#hurry());
     globalThis.addEventListener?.("offline", () => {
       this.sync.setConnection("lost", "This computer is offline");
       this.#socket?.close(1000);
@@ -62,9 +64,14 @@ export class HubClient {
     this.#run();
   }
 
-  /** Try again now: for a button, for a network that is back. */
+  /** Try again now: for a button of the user; it also begins anew what the hub has ended. */
   reconnect() {
     this.#wake();
+  }
+
+  /** Try again now if this is a mere pause between two attempts. */
+  #hurry() {
+    if (this.sync.connection.state === "lost") this.#wake();
   }
 
   /** Leave for good: unsubscribe, then close with 1000 (UNS-06). */

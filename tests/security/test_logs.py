@@ -1,0 +1,47 @@
+"""What the log does not tell: patients, tokens, topics, endpoints."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from builders import PATIENT, TOPIC, item
+from fhircast_hub.cli.token import mint_token
+from wire_messages import ALL_EVENTS, codings, open_request, request, sync_error_request
+
+if TYPE_CHECKING:
+    import pytest
+    from hub_server import StartHub
+
+KEY = "a key for tests only, 32 characters and more"
+
+
+async def test_a_session_leaves_no_secret_in_the_log(
+    start_hub: StartHub, caplog: pytest.LogCaptureFixture
+) -> None:
+    """House rule: neither accepted nor refused, neither lost nor denied, down to debug."""
+    caplog.set_level(logging.DEBUG, "fhircast_hub")
+    hub = await start_hub(auth="jwt", jwt_key=KEY, reconnect_grace_seconds="0")
+    token = mint_token(KEY, scope="fhircast/*.*", subject="u", client_id="c", seconds=60)
+    wire = await hub.client(token)
+    viewer = await wire.join(TOPIC, ALL_EVENTS, name="Viewer")
+    lost = await wire.join(TOPIC, ALL_EVENTS, name="Dictation")
+    secrets = ["Smith-Jones", "4438001", TOPIC, token, KEY]
+    secrets += [it.endpoint.rsplit("/", 1)[-1] for it in (viewer, lost)]
+    patient = {**PATIENT, "id": "4438001", "name": [{"family": "Smith-Jones"}]}
+    for event in (
+        request("Patient-open", item(patient)),
+        request("Patient-open", item({**patient, "resourceType": "Smith-Jones"}, "patient")),
+        sync_error_request("4438001"),
+        {**open_request(), "timestamp": "Smith-Jones"},
+    ):
+        await wire.post(event)
+    await wire.post(b'{"Smith-Jones')
+    await viewer.acknowledge(await viewer.next(), "409")
+    await viewer.send('{"Smith-Jones')
+    await lost.abort()
+    names = {codings(await viewer.next())["subscribername"] for _ in range(3)}
+    assert names == {"Viewer", "Dictation"}
+    await wire.unsubscribe(TOPIC, viewer.endpoint)
+    assert any("out of sync" in it.getMessage() for it in caplog.records)
+    assert [it for it in secrets if it in caplog.text] == []
