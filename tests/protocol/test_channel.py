@@ -315,6 +315,28 @@ def test_who_comes_back_is_told_the_time_that_is_left() -> None:
     assert channel.tick(30).close is CloseReason.LEASE_ENDED
 
 
+def test_a_resubscribe_while_held_drops_frames_of_events_that_are_gone() -> None:
+    """2.4: REP-02, SUB-11; what was kept under the former list is not delivered any more."""
+    channel = live(GRACE)
+    answer(channel, "none")
+    channel.closed(1006, 1)
+    notify(channel, 1, name=UPDATE)
+    notify(channel, 2, name=OPEN)
+    only_opens = replace(SUBSCRIPTION, events={"diagnosticreport-open": "DiagnosticReport-open"})
+    channel.resubscribed(only_opens, 2)
+    assert rest(channel.connected(3)) == ["e2"]
+
+
+def test_opens_granted_while_held_come_with_the_replay() -> None:
+    """D-12, D-45: a re-join after a widening re-subscribe starts from the open contexts."""
+    channel = live(GRACE)
+    answer(channel, "none")
+    channel.closed(1006, 1)
+    assert channel.granted_opens(opens("e1"), 2) == NOTHING
+    channel.connected(3)
+    assert channel.needs_replay
+
+
 def test_a_channel_that_waits_has_no_lease_yet() -> None:
     """2.4: CONF-03, counted from the confirmation."""
     assert waiting().tick(1e9) == NOTHING

@@ -181,6 +181,13 @@ def test_no_resource_occurs_twice(twice: list[Json]) -> None:
         ({"request": {"method": "DELETE"}}, "CONT-11"),
         ({"request": {"method": "DELETE", "url": "Observation?code=1"}}, "CONT-11"),
         ({**delete("Observation/ob-1"), "resource": OBSERVATION}, "CONT-11"),
+        (
+            {
+                "request": {"method": "DELETE", "url": "Patient/pt-1"},
+                "fullUrl": "Observation/ob-1",
+            },
+            "CONT-10",
+        ),
         ({"resource": OBSERVATION}, "CONT-09"),
     ],
 )

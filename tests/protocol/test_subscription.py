@@ -193,3 +193,10 @@ def test_a_token_for_none_of_the_events_is_refused() -> None:
 def test_the_endpoint_id_is_the_last_part_of_the_url(url: str) -> None:
     """2.4: SUB-11, UNS-01."""
     assert endpoint_id_of(url) == "Zk3v9QeT0aB7mXr2LwYc5g"
+
+
+def test_an_endpoint_without_an_id_is_no_request_for_a_new_subscription() -> None:
+    """2.4: SUB-11; a re-subscribe that names no endpoint of ours is refused."""
+    with pytest.raises(InvalidRequest) as caught:
+        form(SUBSCRIBE, hub__channel__endpoint="wss://hub.example.org/api/hub/ws/")
+    assert caught.value.field == "hub.channel.endpoint"

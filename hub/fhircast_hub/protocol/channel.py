@@ -252,11 +252,16 @@ class Channel:
         self.subscription = subscription
         if self.state in {State.WAITING, State.ENDED}:
             return NOTHING
+        for event_id, it in list(self._unanswered.items()):
+            if not self.spelling_of(it.name):
+                self._drop(event_id)  # REP-02: kept under rights that are gone
         self._lease_ends = now + subscription.lease_seconds
         return Outcome((self._confirmation(now),)) if self.is_connected else NOTHING
 
     def granted_opens(self, opens: Iterable[tuple[str, EventName, bytes]], now: float) -> Outcome:
         """Send open contexts that a re-subscribe newly granted (D-12); only while live."""
+        if self.state is State.HELD:
+            self._resumable = False  # the opens come with the replay at the re-join
         if self.state is not State.LIVE:
             return NOTHING
         return Outcome(tuple(self._deliver_opens(opens, now)))

@@ -87,13 +87,14 @@ class Content:
 
         Removing a resource that is not there changes nothing (D-06).
         """
-        parts = list(self._parts)
+        parts: list[Mapping[str, SharedResource]] = list(self._parts)
         owned: dict[int, dict[str, SharedResource]] = {}
         count, order = self._count, self._next_order
         for change in changes:
             place = hash(change.key) % len(parts)
-            part = owned.setdefault(place, dict(parts[place]))
-            parts[place] = part
+            part = owned.get(place)
+            if part is None:
+                part = owned[place] = parts[place] = dict(parts[place])
             old = part.pop(change.key, None)
             count -= old is not None
             if change.resource:
@@ -195,6 +196,9 @@ def _removal(entry: _BundleEntry, field: str, opened: Mapping[str, bytes]) -> Ch
     if entry.resource:
         raise InvalidRequest(f"{field}.resource", "not allowed in a DELETE", rule="CONT-11")
     key = reference_key(entry.full_url) or reference_key(entry.request.url)
+    if entry.full_url:
+        # A receiver that reads the other field must not remove another resource.
+        _require_same_target(entry.request.url, key, f"{field}.request.url")
     if not key:
         raise InvalidRequest(
             field, "a DELETE names its resource in fullUrl or request.url", rule="CONT-11"

@@ -101,7 +101,7 @@ class VersionConflict(Conflict):
     def __init__(self, *, expected: str, got: str, ira: bool) -> None:
         super().__init__(
             f"context.versionId: version mismatch, the current version is {expected!r}, "
-            f"the update is based on {got!r}; read the context again and retry with a new id",
+            f"the update is based on {got[:64]!r}; read the context again and retry with a new id",
             rule="CONT-03, D-42",
         )
         self.expected = expected

@@ -127,7 +127,7 @@ def parse_subscription_request(body: bytes, *, ira: bool) -> SubscriptionRequest
         topic=topic,
         events={} if leaves else _parse_events(form.get("hub.events", "")),
         lease_seconds=None if leaves else _parse_lease(form.get("hub.lease_seconds")),
-        endpoint_id=endpoint_id_of(form.get("hub.channel.endpoint", "")),
+        endpoint_id=_parse_endpoint(form.get("hub.channel.endpoint", "")),
         subscriber_name=name,
     )
 
@@ -187,6 +187,13 @@ def _parse_events(text: str) -> dict[str, str]:
     if len(events) > MAX_EVENTS:
         raise InvalidRequest("hub.events", f"more than {MAX_EVENTS} events", rule="2.4")
     return events
+
+
+def _parse_endpoint(text: str) -> str:
+    endpoint_id = endpoint_id_of(text)
+    if text and not endpoint_id:  # must not read as a request for a new subscription
+        raise InvalidRequest("hub.channel.endpoint", "not an endpoint of this hub", rule="SUB-11")
+    return endpoint_id
 
 
 def _parse_lease(text: str | None) -> int | None:
