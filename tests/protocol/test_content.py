@@ -211,3 +211,12 @@ def test_a_resource_of_the_open_event_may_change_but_for_its_links() -> None:
     assert change.key == "DiagnosticReport/dr-1"
     with pytest.raises(AnchorLinkBroken, match=r"updates\.entry\[0\]\.resource\.subject"):
         changes(put({**REPORT, "subject": {"reference": "Patient/pt-2"}}))
+
+
+def test_a_large_update_brings_every_resource() -> None:
+    """2.10: CONT-05; more resources than the content has parts, in one step."""
+    update = changes(*(put(observation(f"ob-{it}")) for it in range(200)))
+    content = Content().apply(update)
+    assert len(content) == 200
+    assert [key for key, _shared in content] == [it.key for it in update]
+    assert len(Content()) == 0
