@@ -19,7 +19,12 @@ export class Chrome {
     parts.accession = copyable("accession", "accession number");
     parts.since = h("span", { "data-testid": "open-since" });
     parts.sync = h("div", { class: "sync", role: "status", "data-testid": "sync-state" });
-    parts.banner = h("div", { class: "banners", role: "alert", "data-testid": "banner", hidden: true });
+    parts.banner = h("div", {
+      class: "banners",
+      role: "alert",
+      "data-testid": "banner",
+      hidden: true,
+    });
     parts.patient = h(
       "div",
       { class: "patient", "data-testid": "patient" },
@@ -87,7 +92,12 @@ export class Chrome {
       h(
         "div",
         { class: `banner ${banner.kind}`, "data-banner": banner.key },
-        h("div", { class: "words" }, h("strong", {}, banner.title), banner.text ? ` ${banner.text}` : ""),
+        h(
+          "div",
+          { class: "words" },
+          h("strong", {}, banner.title),
+          banner.text ? ` ${banner.text}` : "",
+        ),
         h("div", { class: "buttons" }, buttonsOf(banner, close(banner))),
       ),
     );
@@ -149,7 +159,7 @@ const ownBanner = (failure) => ({
   kind: "bad",
   sync: true,
   title: "This app is not in sync with the others.",
-  text: `Open the case again to get back in step. (${failure.diagnostics})`,
+  text: `Open the case again to get back in step. ${reason(failure)}`,
 });
 
 function failureBanner(failure, view) {
@@ -162,11 +172,19 @@ function failureBanner(failure, view) {
       ? `Not in sync: ${failure.name} has lost its connection.`
       : `Not in sync: ${failure.name} did not ${wanted(failure)}.`,
     text: gone
-      ? `Reload or reopen ${failure.name}. (${failure.diagnostics})`
-      : `Look there: save or discard, or open the earlier case again. (${failure.diagnostics})`,
+      ? `Reload or reopen ${failure.name}. ${reason(failure)}`
+      : `Look there: save or discard, or open the earlier case again. ${reason(failure)}`,
     dismiss: gone,
     dismissed: () => view.sync.dismiss(failure.name),
   };
+}
+
+/** The reason given, without the name that the banner has said already. */
+function reason({ name, diagnostics }) {
+  const words = diagnostics.startsWith(`${name}: `)
+    ? diagnostics.slice(name.length + 2)
+    : diagnostics;
+  return `Reason given: ${words}.`;
 }
 
 /** What the failing app should have done, in words of the user. */

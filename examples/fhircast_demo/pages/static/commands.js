@@ -100,7 +100,8 @@ export class Commands {
       const context = updateContext(anchor, patient && refOf(patient), entries);
       const name = `${typeOf(anchor)}-update`;
       const result = await this.#send(eventMessage(this.#client.topic, name, context, version));
-      const stale = result.status === 409 || (result.status === 400 && /version/i.test(result.words));
+      const stale =
+        result.status === 409 || (result.status === 400 && /version/i.test(result.words));
       if (stale && attempt === 0) {
         await this.#client.read().catch(() => null);
         continue; // once, with a new id and the version just read

@@ -17,6 +17,7 @@ const state = {
   phase: "ready", // loading | ready | saving | signing
   refused: null,
   untold: null, // a signed report whose announcement failed
+  joined: false, // the hub has said at least once what is open
   loggedOut: false,
   logoutWaits: false, // a logout was refused because of unsaved text
 };
@@ -34,9 +35,7 @@ const isReport = (context) => context?.anchor.startsWith("DiagnosticReport/") ??
 const dirty = () => isReport(state.shown) && drafts.isDirty(state.shown.anchor);
 const live = () => session.follower.contexts.get(state.shown?.anchor) ?? state.shown;
 const apart = () =>
-  state.shown !== null &&
-  session.sync.connection.state === "live" &&
-  session.current?.anchor !== state.shown.anchor;
+  state.shown !== null && state.joined && session.current?.anchor !== state.shown.anchor;
 
 // ---------------------------------------------------------------------------------- following
 
@@ -51,6 +50,7 @@ function followed(change) {
     case "home":
       return moveOn(change);
     case "read":
+      state.joined = true;
       if (change.anchor === state.shown?.anchor) stay(change.context);
       else if (!dirty()) show(session.current);
       panel.update();
@@ -220,7 +220,9 @@ function banners() {
       kind: "bad",
       title: "The report is signed in the EHR, but the others were not told.",
       text: words,
-      buttons: [{ testid: "announce", label: "Tell them now", press: () => announce(anchor, report) }],
+      buttons: [
+        { testid: "announce", label: "Tell them now", press: () => announce(anchor, report) },
+      ],
     });
   }
   if (state.logoutWaits) found.push(logoutBanner);

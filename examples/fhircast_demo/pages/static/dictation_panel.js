@@ -26,19 +26,52 @@ export class DictationPanel {
     });
     parts.hint = h("p", { class: "hint", role: "alert", "data-testid": "hint", hidden: true });
     parts.status = h("span", { class: "tag", "data-testid": "case-status", role: "status" });
-    parts.save = h("button", { type: "button", "data-testid": "save-draft", title: "Save draft (Ctrl+S)", onclick: () => page.saveDraft() }, "Save draft");
-    parts.sign = h("button", { type: "button", class: "primary", "data-testid": "sign", title: "Sign and close (Ctrl+Enter)", onclick: () => page.sign() }, "Sign");
+    parts.save = h(
+      "button",
+      {
+        type: "button",
+        "data-testid": "save-draft",
+        title: "Save draft (Ctrl+S)",
+        onclick: () => page.saveDraft(),
+      },
+      "Save draft",
+    );
+    parts.sign = h(
+      "button",
+      {
+        type: "button",
+        class: "primary",
+        "data-testid": "sign",
+        title: "Sign and close (Ctrl+Enter)",
+        onclick: () => page.sign(),
+      },
+      "Sign",
+    );
     parts.title = h("h2", {});
     parts.list = h("ul", { class: "measurements", "data-testid": "measurements" });
     parts.editor = h(
       "section",
       { class: "editor" },
       h("div", { class: "toolbar" }, parts.title, h("span", { class: "gap" }), parts.status),
-      h("div", { class: "desk" }, h("div", { class: "paper" }, parts.text, parts.hint), h("aside", { class: "side" }, h("h2", {}, "Measurements"), parts.list)),
+      h(
+        "div",
+        { class: "desk" },
+        h("div", { class: "paper" }, parts.text, parts.hint),
+        h("aside", { class: "side" }, h("h2", {}, "Measurements"), parts.list),
+      ),
       h(
         "div",
         { class: "toolbar foot" },
-        h("span", { class: "muted keys" }, h("kbd", {}, "Ctrl S"), " draft  ", h("kbd", {}, "Ctrl ↵"), " sign  ", h("kbd", {}, "Alt M"), " insert measurement"),
+        h(
+          "span",
+          { class: "muted keys" },
+          h("kbd", {}, "Ctrl S"),
+          " draft  ",
+          h("kbd", {}, "Ctrl ↵"),
+          " sign  ",
+          h("kbd", {}, "Alt M"),
+          " insert measurement",
+        ),
         h("span", { class: "gap" }),
         parts.save,
         parts.sign,
@@ -122,12 +155,35 @@ export class DictationPanel {
       const words = quantityText(observation);
       return h(
         "li",
-        { class: selected ? "selected" : "", "data-testid": "measurement", "data-id": observation.id, "data-selected": String(selected) },
-        h("span", { class: "value" }, h("span", { class: "muted" }, codeText(observation.code)), ` ${words}`),
-        h("button", { type: "button", "data-testid": "insert", disabled: this.#page.locked(), onclick: () => this.#insert(words) }, "Insert"),
+        {
+          class: selected ? "selected" : "",
+          "data-testid": "measurement",
+          "data-id": observation.id,
+          "data-selected": String(selected),
+        },
+        h(
+          "span",
+          { class: "value" },
+          h("span", { class: "muted" }, codeText(observation.code)),
+          ` ${words}`,
+        ),
+        h(
+          "button",
+          {
+            type: "button",
+            "data-testid": "insert",
+            disabled: this.#page.locked(),
+            onclick: () => this.#insert(words),
+          },
+          "Insert",
+        ),
       );
     });
-    const none = h("li", { class: "muted" }, "None yet. Measurements shared by the viewer appear here.");
+    const none = h(
+      "li",
+      { class: "muted" },
+      "None yet. Measurements shared by the viewer appear here.",
+    );
     this.#parts.list.replaceChildren(...(rows.length ? rows : [none]));
   }
 
@@ -143,7 +199,8 @@ export class DictationPanel {
   /** The selected measurement, or the only one there is. */
   #insertChosen() {
     const rows = [...this.#parts.list.querySelectorAll('[data-testid="measurement"]')];
-    const chosen = rows.find((row) => row.dataset.selected === "true") ?? (rows.length === 1 ? rows[0] : null);
+    const chosen =
+      rows.find((row) => row.dataset.selected === "true") ?? (rows.length === 1 ? rows[0] : null);
     chosen?.querySelector("button:not(:disabled)")?.click();
   }
 

@@ -64,7 +64,9 @@ export class Drafts {
   /** The case with unsaved text that a reload interrupted, or null. */
   interrupted() {
     const kept = JSON.parse(this.storage.getItem(this.#shownKey) ?? "null");
-    return kept && this.isDirty(kept.anchor) ? { ...kept, content: new Map(), selection: [] } : null;
+    return kept && this.isDirty(kept.anchor)
+      ? { ...kept, content: new Map(), selection: [] }
+      : null;
   }
 
   #keep() {

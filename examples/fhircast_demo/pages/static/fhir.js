@@ -48,7 +48,11 @@ export class FhirClient {
       const match = ifMatch[url] ? { ifMatch: ifMatch[url] } : {};
       return { fullUrl: url, resource, request: { method: "PUT", url, ...match } };
     });
-    return this.#call(`${this.#base}/`, "POST", { resourceType: "Bundle", type: "transaction", entry });
+    return this.#call(`${this.#base}/`, "POST", {
+      resourceType: "Bundle",
+      type: "transaction",
+      entry,
+    });
   }
 
   async #call(url, method = "GET", body = undefined) {

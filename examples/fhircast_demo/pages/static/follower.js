@@ -159,7 +159,9 @@ export class Follower {
       openMessage: known?.openMessage ?? null,
       openedAt: known?.openedAt ?? null,
       versionId: versionOf(answer),
-      content: new Map((bundle?.entry ?? []).map((entry) => [refOf(entry.resource), entry.resource])),
+      content: new Map(
+        (bundle?.entry ?? []).map((entry) => [refOf(entry.resource), entry.resource]),
+      ),
       selection: known?.selection ?? [],
       unsure: false,
     });
@@ -176,7 +178,10 @@ export function applyEntries(content, entries) {
   for (const entry of entries) {
     const method = (entry.request?.method ?? "PUT").toUpperCase();
     if (method === "DELETE") {
-      const ref = String(entry.fullUrl ?? entry.request?.url ?? "").split("/").slice(-2).join("/");
+      const ref = String(entry.fullUrl ?? entry.request?.url ?? "")
+        .split("/")
+        .slice(-2)
+        .join("/");
       content.delete(ref);
       touched.push(ref);
     } else if (entry.resource?.id) {

@@ -104,7 +104,7 @@ export class HubClient {
   // ------------------------------------------------------------------ life of the subscription
 
   async #run() {
-    for (let failures = 0; !this.#stopped; ) {
+    for (let failures = 0; !this.#stopped;) {
       try {
         const endpoint = await this.#subscribed();
         const end = await this.#connected(endpoint);
@@ -200,7 +200,8 @@ export class HubClient {
       return; // not ours to repair; the hub logs what it sends
     }
     if (message["hub.mode"] === "subscribe") this.#confirmed(life, message);
-    else if (message["hub.mode"] === "denied") life.denial = message["hub.reason"] || "no reason given";
+    else if (message["hub.mode"] === "denied")
+      life.denial = message["hub.reason"] || "no reason given";
     else if (message.event) this.#notified(life, message);
   }
 
@@ -229,7 +230,9 @@ export class HubClient {
   }
 
   async #renew(life) {
-    const answer = await this.requests.form(this.#form("subscribe", this.#endpoint)).catch(() => null);
+    const answer = await this.requests
+      .form(this.#form("subscribe", this.#endpoint))
+      .catch(() => null);
     if (life.socket !== this.#socket || answer?.ok) return; // a new confirmation sets the next date
     if (answer && answer.status < 500 && answer.status !== 429) life.socket.close(4000);
     else this.#after("lease", 5000, () => this.#renew(life));
@@ -279,7 +282,8 @@ export class HubClient {
   async #acknowledge(socket, id, status) {
     const late = new Promise((done) => setTimeout(done, ACK_WITHIN_MS, 202));
     const settled = await Promise.race([Promise.resolve(status).catch(() => 500), late]);
-    if (socket.readyState === 1) socket.send(JSON.stringify({ id, status: String(settled ?? 200) }));
+    if (socket.readyState === 1)
+      socket.send(JSON.stringify({ id, status: String(settled ?? 200) }));
   }
 
   // -------------------------------------------------------------------------------------- helpers

@@ -8,7 +8,9 @@ export class StudyProblem extends Error {}
 /** The Study Instance UID a context names; by accession number through the EHR if need be. */
 export async function resolveStudyUid(context, fhir) {
   const study = context.find((item) => item.resource?.resourceType === "ImagingStudy")?.resource;
-  const report = context.find((item) => item.resource?.resourceType === "DiagnosticReport")?.resource;
+  const report = context.find(
+    (item) => item.resource?.resourceType === "DiagnosticReport",
+  )?.resource;
   const uid = studyUidOf(study);
   if (uid) return uid;
   const accession = accessionOf(study, report);
@@ -35,7 +37,9 @@ async function fetched(url, signal, token) {
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new StudyProblem(
-      error.name === "TimeoutError" ? "The images took too long to load" : "The image source does not answer",
+      error.name === "TimeoutError"
+        ? "The images took too long to load"
+        : "The image source does not answer",
     );
   }
 }
@@ -62,8 +66,10 @@ export function identityProblem(study, uid, context) {
   if (!mrnOf(patient)) return "The event names no patient identifier to check the images against";
   const all = study.series.flatMap((series) => series.instances);
   if (all.length === 0) return "The study holds no images";
-  if (all.some((meta) => meta.studyInstanceUid !== uid)) return "The images belong to another study";
-  if (all.some((meta) => !ids.includes(meta.patientId))) return "The images belong to another patient";
+  if (all.some((meta) => meta.studyInstanceUid !== uid))
+    return "The images belong to another study";
+  if (all.some((meta) => !ids.includes(meta.patientId)))
+    return "The images belong to another patient";
   if (accession && all.some((meta) => meta.accession !== accession)) {
     return "The images belong to another accession number";
   }

@@ -12,8 +12,16 @@ for (const [app, title] of Object.entries(PANES)) {
     { href: `/${app}`, target: "_blank", rel: "noopener", "data-testid": `window-${app}` },
     `Open ${title.toLowerCase()} in its own window ↗`,
   );
-  const frame = h("iframe", { src: `/${app}`, title, name: app, "data-testid": `pane-${app}`, allow: "clipboard-write" });
-  byId("panes").append(h("section", { class: "pane", "aria-label": title }, h("header", {}, link), frame));
+  const frame = h("iframe", {
+    src: `/${app}`,
+    title,
+    name: app,
+    "data-testid": `pane-${app}`,
+    allow: "clipboard-write",
+  });
+  byId("panes").append(
+    h("section", { class: "pane", "aria-label": title }, h("header", {}, link), frame),
+  );
 }
 
 byId("own").addEventListener("click", () => {
@@ -48,12 +56,22 @@ function showLaunch(launch) {
     "hub.events": EVENTS.join(","),
     "subscriber.name": "My client",
   };
-  const fields = Object.entries(form).map(([key, value]) => ` \\\n  --data-urlencode '${key}=${value}'`);
+  const fields = Object.entries(form).map(
+    ([key, value]) => ` \\\n  --data-urlencode '${key}=${value}'`,
+  );
   byId("own-client").replaceChildren(
-    h("p", {}, "Any FHIRcast 3.0.0 client can join this session. Give it the hub URL, the topic and the token above; it then follows every case, and may open cases itself."),
+    h(
+      "p",
+      {},
+      "Any FHIRcast 3.0.0 client can join this session. Give it the hub URL, the topic and the token above; it then follows every case, and may open cases itself.",
+    ),
     h("h2", {}, "1. Subscribe"),
     command(`curl '${url}'${bearer}${fields.join("")}`),
-    h("h2", {}, "2. Connect a WebSocket to the hub.channel.endpoint of the answer, and acknowledge what arrives"),
+    h(
+      "h2",
+      {},
+      "2. Connect a WebSocket to the hub.channel.endpoint of the answer, and acknowledge what arrives",
+    ),
     command('{"id": "<id of the notification>", "status": "200"}'),
     h("h2", {}, "3. Ask what is open now"),
     command(`curl '${url}/${encodeURIComponent(topic)}'${bearer}`),

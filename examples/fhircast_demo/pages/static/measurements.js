@@ -64,11 +64,23 @@ export function measurementList(rulers, context) {
   const selection = new Set(context?.selection ?? []);
   const entry = (id, ruler, observation) => {
     const ref = `Observation/${id}`;
-    return { id, ref, ruler, observation, shared: Boolean(observation), selected: selection.has(ref) };
+    return {
+      id,
+      ref,
+      ruler,
+      observation,
+      shared: Boolean(observation),
+      selected: selection.has(ref),
+    };
   };
-  const own = rulers.map((ruler) => entry(ruler.id, ruler, content.get(`Observation/${ruler.id}`) ?? null));
+  const own = rulers.map((ruler) =>
+    entry(ruler.id, ruler, content.get(`Observation/${ruler.id}`) ?? null),
+  );
   const others = [...content.values()]
-    .filter((each) => each.resourceType === "Observation" && !rulers.some((ruler) => ruler.id === each.id))
+    .filter(
+      (each) =>
+        each.resourceType === "Observation" && !rulers.some((ruler) => ruler.id === each.id),
+    )
     .map((observation) => entry(observation.id, null, observation));
   return [...own, ...others];
 }

@@ -91,7 +91,12 @@ export function eventMessage(topic, eventName, context, versionId = null) {
 /** The event as its author first sent it: without what the hub has added. */
 export function asFirstSent(message) {
   const event = { ...message.event };
-  for (const key of ["context.versionId", "context.priorVersionId", "versionId", "priorVersionId"]) {
+  for (const key of [
+    "context.versionId",
+    "context.priorVersionId",
+    "versionId",
+    "priorVersionId",
+  ]) {
     delete event[key];
   }
   return { timestamp: message.timestamp, id: message.id, event };

@@ -10,7 +10,8 @@ export const isDone = (report) => DONE.has(report?.status);
 export function observationsOf(context) {
   const patient = resourceOf(context?.context, "Patient");
   return [...(context?.content?.values() ?? [])].filter(
-    (each) => each.resourceType === "Observation" && each.subject?.reference === `Patient/${patient?.id}`,
+    (each) =>
+      each.resourceType === "Observation" && each.subject?.reference === `Patient/${patient?.id}`,
   );
 }
 

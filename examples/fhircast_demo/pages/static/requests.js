@@ -67,7 +67,10 @@ export class HubRequests {
     let response;
     let text;
     try {
-      response = await this.#fetch(url, { ...options, signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS) });
+      response = await this.#fetch(url, {
+        ...options,
+        signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS),
+      });
       text = await response.text();
     } catch (error) {
       throw new NoAnswer("the hub does not answer", { cause: error });

@@ -93,7 +93,9 @@ export function quantityText(observation) {
 
 const pick = (resource, fields) =>
   Object.fromEntries(
-    fields.filter((field) => resource[field] !== undefined).map((field) => [field, resource[field]]),
+    fields
+      .filter((field) => resource[field] !== undefined)
+      .map((field) => [field, resource[field]]),
   );
 
 /** No more than the open profiles ask for (PROF-01, PROF-05, PROF-08). */

@@ -42,16 +42,22 @@ export class Rows {
   list(open) {
     return this.#all("ServiceRequest")
       .map((order) => this.#row(order, open))
-      .sort((a, b) => a.authored.localeCompare(b.authored) || a.accession.localeCompare(b.accession));
+      .sort(
+        (a, b) => a.authored.localeCompare(b.authored) || a.accession.localeCompare(b.accession),
+      );
   }
 
   #row(order, open) {
-    const refersTo = (resource, ref) => (resource.basedOn ?? []).some((each) => each.reference === ref);
+    const refersTo = (resource, ref) =>
+      (resource.basedOn ?? []).some((each) => each.reference === ref);
     const own = `ServiceRequest/${order.id}`;
     const patient = this.#byRef.get(order.subject?.reference);
     const study = this.#all("ImagingStudy").find((each) => refersTo(each, own));
     const report = this.#all("DiagnosticReport").find((each) => refersTo(each, own));
-    const anchors = [report && `DiagnosticReport/${report.id}`, study && `ImagingStudy/${study.id}`];
+    const anchors = [
+      report && `DiagnosticReport/${report.id}`,
+      study && `ImagingStudy/${study.id}`,
+    ];
     const openAnchors = anchors.filter((anchor) => anchor && open.contexts.has(anchor));
     const current = openAnchors.find((anchor) => anchor === open.currentAnchor) ?? null;
     const shared = open.contexts.get(anchors[0])?.content.get(anchors[0]);
@@ -109,7 +115,10 @@ export function matches(row, words) {
   const text = [row.name, row.mrn, row.accession, row.modality, row.description, row.birthDate]
     .join(" ")
     .toLowerCase();
-  return words.toLowerCase().split(/\s+/).every((word) => text.includes(word));
+  return words
+    .toLowerCase()
+    .split(/\s+/)
+    .every((word) => text.includes(word));
 }
 
 /** Context of a DiagnosticReport-open: report, patient, study (PROF-09, IRA-WL-01). */

@@ -61,7 +61,10 @@ export class Session {
     }
     const { launch } = this;
     this.sync.setConnection("connecting");
-    this.fhir = new FhirClient(launch.fhirBaseUrl ?? "/fhir", async () => this.launch.access_token ?? "");
+    this.fhir = new FhirClient(
+      launch.fhirBaseUrl ?? "/fhir",
+      async () => this.launch.access_token ?? "",
+    );
     this.client = new HubClient({
       hubUrl: launch["hub.url"],
       topic: launch["hub.topic"],

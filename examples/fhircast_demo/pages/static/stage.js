@@ -94,12 +94,16 @@ export class Stage {
   #toImage(event) {
     const box = this.#canvas.getBoundingClientRect();
     const { scaleX, scaleY, left, top } = this.#placement();
-    return { x: (event.clientX - box.left - left) / scaleX, y: (event.clientY - box.top - top) / scaleY };
+    return {
+      x: (event.clientX - box.left - left) / scaleX,
+      y: (event.clientY - box.top - top) / scaleY,
+    };
   }
 
   #placement() {
     const { columns, rows, pixelSpacing } = this.#slice.meta;
-    const aspect = pixelSpacing?.[0] > 0 && pixelSpacing?.[1] > 0 ? pixelSpacing[0] / pixelSpacing[1] : 1;
+    const aspect =
+      pixelSpacing?.[0] > 0 && pixelSpacing?.[1] > 0 ? pixelSpacing[0] / pixelSpacing[1] : 1;
     const [width, height] = [this.#canvas.clientWidth, this.#canvas.clientHeight];
     const scaleX = Math.min(width / columns, height / (rows * aspect)) * this.zoom;
     const scaleY = scaleX * aspect;
@@ -159,7 +163,11 @@ export class Stage {
     context.font = "600 13px 'Liberation Sans', 'DejaVu Sans', sans-serif";
     const text = lengthText(lengthOf(ruler.a, ruler.b, this.meta.pixelSpacing));
     const right = this.#canvas.clientWidth - context.measureText(text).width - 4;
-    context.fillText(text, Math.max(4, Math.min(right, Math.max(a.x, b.x) + 8)), (a.x > b.x ? a.y : b.y) - 6);
+    context.fillText(
+      text,
+      Math.max(4, Math.min(right, Math.max(a.x, b.x) + 8)),
+      (a.x > b.x ? a.y : b.y) - 6,
+    );
     context.shadowBlur = 0;
   }
 
@@ -224,7 +232,8 @@ export class Stage {
   #rulerAt(event) {
     const box = this.#canvas.getBoundingClientRect();
     const point = { x: event.clientX - box.left, y: event.clientY - box.top };
-    const near = (ruler) => distance(point, this.toScreen(ruler.a), this.toScreen(ruler.b)) < HANDLE_PX;
+    const near = (ruler) =>
+      distance(point, this.toScreen(ruler.a), this.toScreen(ruler.b)) < HANDLE_PX;
     return this.rulers.find(near) ?? null;
   }
 }

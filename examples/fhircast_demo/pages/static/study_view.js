@@ -104,7 +104,8 @@ export class StudyView {
     if (kept) return kept;
     const { windowCenter, windowWidth } = slice.meta;
     const full = () => fullWindow(pixels, slice.meta);
-    const { center, width } = windowWidth > 0 ? { center: windowCenter, width: windowWidth } : full();
+    const { center, width } =
+      windowWidth > 0 ? { center: windowCenter, width: windowWidth } : full();
     return { center, width, invert: false };
   }
 

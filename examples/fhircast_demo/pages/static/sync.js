@@ -43,7 +43,7 @@ export class SyncState {
   fail(failure) {
     this.#keep(this.failures.get(failure.name));
     const seen = this.#seenAt.get(failure.eventId);
-    const delay = seen ? this.#timers.now() - seen : 0;
+    const delay = seen === undefined ? 0 : this.#timers.now() - seen;
     this.failures.set(failure.name, { ...failure, since: this.#timers.now(), delay, timer: null });
     this.changed();
   }

@@ -40,7 +40,8 @@ function followed(change) {
       leaveCase();
       return 200;
     case "read":
-      if (change.anchor !== state.anchor) change.context ? follow(change.context, null) : leaveCase();
+      if (change.anchor !== state.anchor)
+        change.context ? follow(change.context, null) : leaveCase();
       panel.update();
       return 200;
     case "logout":
@@ -100,7 +101,8 @@ async function loadImages(context, load) {
     if (overtaken()) return 200; // a newer event has taken over; it answers for itself
     load.abort();
     view.clear();
-    state.problem = error instanceof StudyProblem ? error.message : "The images could not be loaded";
+    state.problem =
+      error instanceof StudyProblem ? error.message : "The images could not be loaded";
     if (!(error instanceof StudyProblem)) console.error("viewer", error);
     return shown("failed");
   } finally {
@@ -153,7 +155,8 @@ async function retry() {
 
 const studyUid = () => view.study?.studyInstanceUid ?? "";
 
-const measurements = () => (view.study ? measurementList(rulers.of(studyUid()), session.current) : []);
+const measurements = () =>
+  view.study ? measurementList(rulers.of(studyUid()), session.current) : [];
 
 const reportOpen = () => state.anchor?.startsWith("DiagnosticReport/") ?? false;
 

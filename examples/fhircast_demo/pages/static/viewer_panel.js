@@ -4,7 +4,12 @@ import { h, isTyping, setText } from "./dom.js";
 import { lengthOf, lengthText } from "./images.js";
 import { quantityText } from "./resources.js";
 
-const TOOLS = { window: ["Window", "w"], pan: ["Pan", "p"], zoom: ["Zoom", "z"], ruler: ["Ruler", "m"] };
+const TOOLS = {
+  window: ["Window", "w"],
+  pan: ["Pan", "p"],
+  zoom: ["Zoom", "z"],
+  ruler: ["Ruler", "m"],
+};
 
 const MESSAGES = {
   none: ["No case open.", "Open one in the worklist; its images appear here by themselves."],
@@ -48,9 +53,16 @@ export class ViewerPanel {
       h("span", { class: "gap" }),
       parts.status,
     );
-    parts.corners = ["tl", "tr", "bl", "br"].map((corner) => h("div", { class: `corner ${corner}` }));
+    parts.corners = ["tl", "tr", "bl", "br"].map((corner) =>
+      h("div", { class: `corner ${corner}` }),
+    );
     parts.message = h("div", { class: "empty over", "data-testid": "viewer-message" });
-    parts.thumbs = h("div", { class: "thumbs", role: "listbox", "aria-label": "Series", hidden: true });
+    parts.thumbs = h("div", {
+      class: "thumbs",
+      role: "listbox",
+      "aria-label": "Series",
+      hidden: true,
+    });
     parts.list = h("ul", { class: "measurements", "data-testid": "measurements" });
     parts.side = h("section", { class: "side" }, h("h2", {}, "Measurements"), parts.list);
     root.append(
@@ -98,11 +110,23 @@ export class ViewerPanel {
     const { meta } = slice;
     const { center, width } = this.#stage.window;
     const spacing = meta.pixelSpacing ? "" : "uncalibrated";
-    setText(topLeft, `${meta.patientName.replace("^", ", ")}\n${meta.patientId}\n${meta.accession}`);
-    setText(topRight, `${meta.modality}\n${this.#view.series.description || meta.description || ""}`);
-    setText(bottomLeft, `W ${Math.round(width)}  L ${Math.round(center)}\n${Math.round(this.#stage.zoom * 100)} %`);
+    setText(
+      topLeft,
+      `${meta.patientName.replace("^", ", ")}\n${meta.patientId}\n${meta.accession}`,
+    );
+    setText(
+      topRight,
+      `${meta.modality}\n${this.#view.series.description || meta.description || ""}`,
+    );
+    setText(
+      bottomLeft,
+      `W ${Math.round(width)}  L ${Math.round(center)}\n${Math.round(this.#stage.zoom * 100)} %`,
+    );
     const count = this.#view.series.slices.length;
-    setText(bottomRight, [`${this.#view.sliceIndex + 1} / ${count}`, spacing].filter(Boolean).join("\n"));
+    setText(
+      bottomRight,
+      [`${this.#view.sliceIndex + 1} / ${count}`, spacing].filter(Boolean).join("\n"),
+    );
     const shown = this.#page.measurements().filter((entry) => entry.ruler?.slice === slice.key);
     this.#stage.rulers = shown.map(({ ruler, shared, selected }) => ({
       ...ruler,
@@ -126,7 +150,9 @@ export class ViewerPanel {
     thumbs.hidden = !study || study.series.length < 2;
     if (study !== this.#thumbsOf) {
       this.#thumbsOf = study;
-      thumbs.replaceChildren(...(study?.series ?? []).map((series, index) => this.#thumb(series, index)));
+      thumbs.replaceChildren(
+        ...(study?.series ?? []).map((series, index) => this.#thumb(series, index)),
+      );
     }
     [...thumbs.children].forEach((each, index) =>
       each.setAttribute("aria-selected", String(index === this.#view.seriesIndex)),
@@ -142,7 +168,8 @@ export class ViewerPanel {
         type: "button",
         role: "option",
         "data-testid": "thumbnail",
-        onclick: () => this.#view.selectSeries(index).then(() => this.update(), this.#page.failedSlice),
+        onclick: () =>
+          this.#view.selectSeries(index).then(() => this.update(), this.#page.failedSlice),
       },
       h("img", { src: picture, alt: "", width: "72", height: "72", loading: "lazy" }),
       h("span", {}, `${series.description || series.modality} (${series.slices.length})`),
@@ -183,12 +210,50 @@ export class ViewerPanel {
         : "";
     return h(
       "li",
-      { class: entry.selected ? "selected" : entry.id === focusId ? "fresh" : "", "data-testid": "measurement", "data-id": entry.id, "data-shared": String(entry.shared), "data-selected": String(entry.selected) },
-      h("button", { type: "button", class: "value", "data-testid": "measurement-select", "aria-pressed": String(entry.selected), title: entry.shared ? "Select in all apps" : "Show", onclick: () => this.#page.select(entry) }, text),
+      {
+        class: entry.selected ? "selected" : entry.id === focusId ? "fresh" : "",
+        "data-testid": "measurement",
+        "data-id": entry.id,
+        "data-shared": String(entry.shared),
+        "data-selected": String(entry.selected),
+      },
+      h(
+        "button",
+        {
+          type: "button",
+          class: "value",
+          "data-testid": "measurement-select",
+          "aria-pressed": String(entry.selected),
+          title: entry.shared ? "Select in all apps" : "Show",
+          onclick: () => this.#page.select(entry),
+        },
+        text,
+      ),
       entry.shared
         ? h("span", { class: "tag", "data-status": "open" }, "shared")
-        : h("button", { type: "button", class: "primary", "data-testid": "share", disabled: Boolean(blocked), title: blocked || "Share with the other apps (S)", onclick: () => this.#page.share(entry) }, "Share"),
-      h("button", { type: "button", class: "quiet", "data-testid": "measurement-remove", "aria-label": `Remove ${text}`, onclick: () => this.#page.remove(entry) }, "✕"),
+        : h(
+            "button",
+            {
+              type: "button",
+              class: "primary",
+              "data-testid": "share",
+              disabled: Boolean(blocked),
+              title: blocked || "Share with the other apps (S)",
+              onclick: () => this.#page.share(entry),
+            },
+            "Share",
+          ),
+      h(
+        "button",
+        {
+          type: "button",
+          class: "quiet",
+          "data-testid": "measurement-remove",
+          "aria-label": `Remove ${text}`,
+          onclick: () => this.#page.remove(entry),
+        },
+        "✕",
+      ),
     );
   }
 
@@ -212,10 +277,18 @@ export class ViewerPanel {
   }
 
   #key(event) {
-    if (isTyping(event) || event.ctrlKey || event.metaKey || event.altKey || !this.#view.slice) return;
+    if (isTyping(event) || event.ctrlKey || event.metaKey || event.altKey || !this.#view.slice)
+      return;
     const key = event.key.toLowerCase();
     const tool = Object.keys(TOOLS).find((each) => TOOLS[each][1] === key);
-    const scroll = { arrowdown: 1, arrowright: 1, arrowup: -1, arrowleft: -1, pagedown: 5, pageup: -5 }[key];
+    const scroll = {
+      arrowdown: 1,
+      arrowright: 1,
+      arrowup: -1,
+      arrowleft: -1,
+      pagedown: 5,
+      pageup: -5,
+    }[key];
     const preset = this.#view.presets()[Number(key) - 1];
     if (tool) this.#useTool(tool);
     else if (scroll) this.#view.goTo(this.#view.sliceIndex + scroll).catch(this.#page.failedSlice);

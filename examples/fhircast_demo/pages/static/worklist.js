@@ -1,15 +1,22 @@
 // The reading worklist: opens cases for every app in the session and follows their state.
 
 import { byId, h, isTyping } from "./dom.js";
-import { dateText } from "./resources.js";
-import { Rows, STATUS_LABELS, imagesContext, matches, reportContext } from "./rows.js";
+import { canOpen, canShow, drawRow } from "./row_view.js";
+import { Rows, imagesContext, matches, reportContext } from "./rows.js";
 import { Session } from "./session.js";
 
 const POLL_MS = 3000;
 const FILTERS = { todo: "To read", done: "Done", all: "All" };
 
 const rows = new Rows();
-const view = { filter: "todo", words: "", selected: null, busy: null, closing: null, ehr: "loading" };
+const view = {
+  filter: "todo",
+  words: "",
+  selected: null,
+  busy: null,
+  closing: null,
+  ehr: "loading",
+};
 
 const session = new Session({
   app: "worklist",
@@ -81,7 +88,12 @@ function banners() {
     });
   }
   if (!["ok", "loading", "logged-out"].includes(view.ehr)) {
-    found.push({ key: "ehr", kind: "warn", title: view.ehr, text: "The list may be out of date; retrying." });
+    found.push({
+      key: "ehr",
+      kind: "warn",
+      title: view.ehr,
+      text: "The list may be out of date; retrying.",
+    });
   }
   return found;
 }
@@ -104,19 +116,45 @@ const search = h("input", {
   },
 });
 const filters = Object.entries(FILTERS).map(([key, label]) =>
-  h("button", { type: "button", "data-testid": `filter-${key}`, onclick: () => filter(key) }, label),
+  h(
+    "button",
+    { type: "button", "data-testid": `filter-${key}`, onclick: () => filter(key) },
+    label,
+  ),
 );
-const body = h("tbody", { "data-testid": "worklist" });
+const body = h("tbody", { "data-testid": "worklist", role: "rowgroup" });
 const table = h(
   "table",
-  { class: "list" },
-  h("thead", {}, h("tr", {}, ["Patient", "Study", "Status", ""].map((text) => h("th", { scope: "col" }, text)))),
+  { class: "list", role: "table" }, // roles: the narrow layout takes the table's own away
+  h(
+    "thead",
+    {},
+    h(
+      "tr",
+      {},
+      ["Patient", "Study", "Status", ""].map((text) => h("th", { scope: "col" }, text)),
+    ),
+  ),
   body,
 );
 const empty = h("div", { class: "empty", "data-testid": "empty" });
 const help = h("p", { class: "keys muted" });
-help.append(h("kbd", {}, "↑"), " ", h("kbd", {}, "↓"), " select  ", h("kbd", {}, "Enter"), " open  ");
-help.append(h("kbd", {}, "I"), " images only  ", h("kbd", {}, "/"), " search");
+help.append(
+  h("kbd", {}, "↑"),
+  " ",
+  h("kbd", {}, "↓"),
+  " select  ",
+  h("kbd", {}, "Enter"),
+  " open  ",
+);
+help.append(
+  h("kbd", {}, "I"),
+  " images only  ",
+  h("kbd", {}, "C"),
+  " close  ",
+  h("kbd", {}, "/"),
+  " search",
+);
 byId("main").append(
   h("div", { class: "toolbar", role: "search" }, search, h("span", { class: "gap" }), filters),
   h("div", { class: "scroll" }, table, empty),
@@ -158,64 +196,32 @@ function drawEmpty() {
     ? ["Nothing found.", "Clear the search box, or look under “All”."]
     : view.filter === "done"
       ? ["No finished case yet.", "Open a case under “To read”, dictate it and sign it."]
-      : ["Nothing left to read.", "New orders appear here by themselves; finished ones are under “Done”."];
+      : [
+          "Nothing left to read.",
+          "New orders appear here by themselves; finished ones are under “Done”.",
+        ];
   const [title, text] = texts[view.ehr] ?? (view.ehr === "ok" ? none : [view.ehr, "Retrying."]);
   empty.replaceChildren(h("strong", {}, title), text);
 }
 
+const page = { pick, ask, openReport, openImages, isBusy: (row) => view.busy === row.key };
 const rowElements = new Map();
 
 /** Rows that did not change keep their element: a click must never hit one that is being replaced. */
 function drawRows(list) {
   const elements = list.map((row) => {
-    const shows = { ...row, order: 0, patient: !row.patient, study: !row.study, report: !row.report };
+    const versions = [row.order, row.patient, row.study, row.report].map((each) => each?.meta);
+    const shows = { ...row, order: 0, patient: 0, study: 0, report: 0, versions };
     const key = JSON.stringify([shows, row.key === view.busy]);
-    if (rowElements.get(row.key)?.key !== key) rowElements.set(row.key, { key, element: drawn(row) });
+    if (rowElements.get(row.key)?.key !== key)
+      rowElements.set(row.key, { key, element: drawRow(row, page) });
     return rowElements.get(row.key).element;
   });
-  const same = elements.length === body.children.length &&
+  const same =
+    elements.length === body.children.length &&
     elements.every((element, index) => element === body.children[index]);
   if (!same) body.replaceChildren(...elements);
   pick(view.selected);
-}
-
-function drawn(row) {
-  const person = [h("span", {}, row.mrn), " ", h("span", {}, `born ${dateText(row.birthDate) || "unknown"}`)];
-  const modality = row.modality ? h("span", { class: "tag" }, row.modality) : null;
-  const status = { class: "tag", "data-status": row.status, "data-testid": "case-status" };
-  return h(
-    "tr",
-    {
-      "data-testid": "worklist-row",
-      "data-key": row.key,
-      "data-accession": row.accession,
-      "data-status": row.status,
-      "aria-current": row.current ? "true" : null,
-      onfocus: () => pick(row.key),
-      ondblclick: (event) => {
-        if (canOpen(row) && !event.target.closest("button")) openReport(row);
-      },
-    },
-    h("td", {}, h("div", { class: "name" }, row.name), h("div", { class: "muted" }, person)),
-    h("td", {}, h("div", {}, modality, ` ${row.description}`), h("div", { class: "muted" }, row.accession || "no accession")),
-    h("td", {}, h("span", status, STATUS_LABELS[row.status])),
-    h("td", {}, h("div", { class: "actions" }, actions(row))),
-  );
-}
-
-const canShow = (row) => Boolean(row.study && row.patient) && view.busy !== row.key;
-const canOpen = (row) => canShow(row) && Boolean(row.report);
-
-function actions(row) {
-  const button = (testid, label, title, press, enabled) =>
-    h("button", { type: "button", "data-testid": testid, title, onclick: press, disabled: !enabled, tabindex: "-1" }, label);
-  const open = row.report ? "Open the report (Enter)" : "The EHR has no report for this order yet";
-  const closable = row.openAnchors[0];
-  return [
-    button("open", "Open", open, () => openReport(row), canOpen(row)),
-    button("open-images", "Images", "Show the images only (I)", () => openImages(row), canShow(row)),
-    closable ? button("close-case", "Close case", "Close without signing", () => ask(closable), true) : null,
-  ];
 }
 
 /** Select a row; only attributes change, so that a click under way still hits its button. */
@@ -249,10 +255,12 @@ document.addEventListener("keydown", (event) => {
     return;
   }
   const row = list[at];
-  if (!row || !canShow(row) || (isTyping(event) && event.key !== "Enter")) return;
+  if (!row || !canShow(row, page) || (isTyping(event) && event.key !== "Enter")) return;
   if (event.target.closest?.("button, a")) return;
-  if (event.key === "Enter" && canOpen(row)) openReport(row);
-  else if (event.key.toLowerCase() === "i" && !isTyping(event)) openImages(row);
+  if (event.key === "Enter" && canOpen(row, page)) openReport(row);
+  else if (isTyping(event)) return;
+  else if (event.key.toLowerCase() === "i") openImages(row);
+  else if (event.key.toLowerCase() === "c" && row.openAnchors[0]) ask(row.openAnchors[0]);
 });
 
 render();

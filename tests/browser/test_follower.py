@@ -1,0 +1,211 @@
+"""The browser client's replica of the hub: pure modules, run in a real browser without any hub."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from fhircast_demo import app
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Browser, Page, Route
+
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+
+STATIC = Path(app.__file__).parent / "pages" / "static"
+
+_FOLLOW = """async messages => {
+  const { Follower } = await import('/static/follower.js');
+  const follower = new Follower();
+  const isRead = message => message['context.type'] !== undefined;
+  const take = message => (isRead(message) ? follower.replace(message) : follower.apply(message));
+  const changes = messages.map(take);
+  const { kind, applied, repeated, needsRead } = changes.at(-1);
+  return {
+    kind, applied, repeated, needsRead,
+    current: follower.currentAnchor,
+    open: [...follower.contexts.keys()],
+    version: follower.current?.versionId ?? null,
+    content: [...(follower.current?.content.keys() ?? [])],
+    selection: follower.current?.selection ?? [],
+  };
+}"""
+
+_SYNC = """async steps => {
+  const { SyncState } = await import('/static/sync.js');
+  let now = 0; let timers = [];
+  const sync = new SyncState({
+    now: () => now,
+    set: (run, ms) => { const timer = { at: now + ms, run }; timers.push(timer); return timer; },
+    clear: timer => { timers = timers.filter(each => each !== timer); },
+  });
+  const shown = [];
+  for (const [step, value] of steps) {
+    if (step === 'fail') sync.fail(value);
+    if (step === 'event') sync.followed(value);
+    if (step === 'wait') {
+      now += value;
+      const due = timers.filter(each => each.at <= now);
+      timers = timers.filter(each => each.at > now);
+      due.forEach(each => each.run());
+    }
+    shown.push([...sync.failures.keys()].join());
+  }
+  return shown;
+}"""
+
+
+@pytest.fixture(scope="module")
+def page(browser: Browser) -> Iterator[Page]:
+    def serve(route: Route) -> None:
+        name = route.request.url.rsplit("/", 1)[-1]
+        if name == "blank":
+            route.fulfill(body="<!doctype html>", content_type="text/html")
+        else:
+            route.fulfill(path=STATIC / name, content_type="text/javascript")
+
+    context = browser.new_context()
+    context.route("**/*", serve)
+    page = context.new_page()
+    page.goto("http://pages.example/blank")
+    yield page
+    context.close()
+
+
+def event(name: str, report: str, second: int, **more: Any) -> dict[str, Any]:
+    """Return a broadcast about a report; `more` are items and versions."""
+    resource = {"resourceType": "DiagnosticReport", "id": report}
+    items = more.pop("items", [])
+    return {
+        "id": more.pop("id", f"{name}-{report}-{second}"),
+        "timestamp": f"2026-03-02T09:00:{second:02}.000Z",
+        "event": {
+            "hub.topic": "t",
+            "hub.event": f"DiagnosticReport-{name}",
+            "context": [{"key": "report", "resource": resource}, *items],
+            **{f"context.{key}": value for key, value in more.items()},
+        },
+    }
+
+
+def update(report: str, second: int, old: str, new: str) -> dict[str, Any]:
+    observation = {"resourceType": "Observation", "id": f"o-{new}"}
+    entry = {"request": {"method": "PUT"}, "resource": observation}
+    updates = {"key": "updates", "resource": {"resourceType": "Bundle", "entry": [entry]}}
+    return event("update", report, second, items=[updates], versionId=new, priorVersionId=old)
+
+
+def follow(page: Page, *messages: dict[str, Any]) -> dict[str, Any]:
+    """Return the last change and the state of a follower that took the messages."""
+    result: dict[str, Any] = page.evaluate(_FOLLOW, list(messages))
+    return result
+
+
+def test_an_open_older_than_the_current_one_is_not_followed(page: Page) -> None:
+    """EVT-10, D-26."""
+    seen = follow(page, event("open", "r2", 5), event("open", "r1", 1))
+    assert (seen["current"], seen["applied"]) == ("DiagnosticReport/r2", False)
+
+
+def test_a_late_close_names_its_own_context(page: Page) -> None:
+    """D-26, IRA-SUB-06: older than the current open, and yet it closes the report it names."""
+    seen = follow(page, event("open", "r1", 1), event("open", "r2", 5), event("close", "r1", 3))
+    assert seen["current"] == "DiagnosticReport/r2"
+    assert seen["open"] == ["DiagnosticReport/r2"]
+
+
+def test_closing_the_current_context_falls_back_to_nothing(page: Page) -> None:
+    """CTX-04: the other report stays open, but nothing is current."""
+    seen = follow(page, event("open", "r1", 1), event("open", "r2", 5), event("close", "r2", 6))
+    assert (seen["current"], seen["open"]) == (None, ["DiagnosticReport/r1"])
+
+
+def test_an_update_in_order_is_applied(page: Page) -> None:
+    """CONT-04, CONT-17."""
+    seen = follow(page, event("open", "r1", 1, versionId="v1"), update("r1", 2, "v1", "v2"))
+    assert (seen["version"], seen["content"]) == ("v2", ["Observation/o-v2"])
+    assert seen["needsRead"] is False
+
+
+def test_a_gap_in_the_versions_asks_for_a_read(page: Page) -> None:
+    """CONT-18."""
+    seen = follow(page, event("open", "r1", 1, versionId="v1"), update("r1", 3, "v2", "v3"))
+    assert (seen["version"], seen["needsRead"]) == ("v3", True)
+
+
+def test_an_update_that_the_last_read_held_is_skipped(page: Page) -> None:
+    """Flow I: versionId equal to the one of the GET."""
+    resource = {"resourceType": "DiagnosticReport", "id": "r1"}
+    answer = {"context.type": "DiagnosticReport", "context.versionId": "v2"}
+    answer |= {"context": [{"key": "report", "resource": resource}]}  # type: ignore[dict-item]
+    seen = follow(page, answer, update("r1", 2, "v1", "v2"))
+    assert (seen["applied"], seen["needsRead"], seen["content"]) == (False, False, [])
+
+
+def test_a_replay_with_an_old_version_asks_for_a_read(page: Page) -> None:
+    """REP-05: the replayed open shows its first version; what came since is read."""
+    first = event("open", "r1", 1, versionId="v1")
+    seen = follow(page, first, update("r1", 2, "v1", "v2"), first)
+    assert (seen["repeated"], seen["needsRead"], seen["version"]) == (True, True, "v2")
+
+
+def test_an_empty_read_ends_the_current_context(page: Page) -> None:
+    """CTX-03: whatever this page believed, the hub has nothing open."""
+    answer = {"context.type": "", "context.versionId": "v9", "context": []}
+    seen = follow(page, event("open", "r1", 1), answer)
+    assert (seen["kind"], seen["current"]) == ("read", None)
+
+
+def test_a_select_replaces_the_selection(page: Page) -> None:
+    """SEL-02, D-09."""
+    first = [{"key": "select", "reference": {"reference": "Observation/o1"}}]
+    second = [{"key": "select", "reference": {"reference": "Observation/o2"}}]
+    opened = event("open", "r1", 1)
+    one, two = event("select", "r1", 2, items=first), event("select", "r1", 3, items=second)
+    none = event("select", "r1", 4, items=[{"key": "select", "reference": []}])
+    assert follow(page, opened, one, two)["selection"] == ["Observation/o2"]
+    assert follow(page, opened, one, none)["selection"] == []
+
+
+REFUSAL = {"name": "RC", "eventId": "e1", "eventName": "DiagnosticReport-open", "anchor": "r2"}
+
+
+def shown(page: Page, *steps: tuple[str, Any]) -> list[str]:
+    """Return who is flagged after each step."""
+    result: list[str] = page.evaluate(_SYNC, [list(step) for step in steps])
+    return result
+
+
+def opened(event_id: str, **more: Any) -> tuple[str, dict[str, Any]]:
+    change = {"kind": "open", "applied": True, "repeated": False, "anchor": "r2"}
+    return "event", {**change, "message": {"id": event_id}, **more}
+
+
+def test_a_resend_takes_the_flag_down_only_if_it_is_not_refused_again(page: Page) -> None:
+    """SYNC-12, SYNC-13: no flicker in between."""
+    resend = opened("e1", repeated=True)
+    again = shown(page, ("fail", REFUSAL), resend, ("fail", REFUSAL), ("wait", 5000))
+    assert again == ["RC", "RC", "RC", "RC"]
+    healed = shown(page, ("fail", REFUSAL), resend, ("wait", 1000), ("wait", 1000))
+    assert healed == ["RC", "RC", "RC", ""]
+
+
+def test_a_newer_open_takes_the_flag_down(page: Page) -> None:
+    """SYNC-13: everybody followed the newer one."""
+    assert shown(page, ("fail", REFUSAL), opened("e2"), ("wait", 2000))[-1] == ""
+
+
+def test_an_update_does_not_take_a_refused_open_down(page: Page) -> None:
+    """A measurement says nothing about the app that shows another patient."""
+    update_of_it = opened("e2", kind="update")
+    assert shown(page, ("fail", REFUSAL), update_of_it, ("wait", 9000))[-1] == "RC"
+
+
+def test_a_mute_subscriber_is_given_its_ten_seconds_again(page: Page) -> None:
+    """SYNC-08: it was noticed 10 s late; the flag stays as long after a resend."""
+    steps = [opened("e1"), ("wait", 10_000), ("fail", REFUSAL), opened("e1", repeated=True)]
+    assert shown(page, *steps, ("wait", 5000))[-1] == "RC"
+    assert shown(page, *steps, ("wait", 12_000))[-1] == ""
