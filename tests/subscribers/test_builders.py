@@ -11,13 +11,9 @@ from fhircast_hub.protocol.messages import make_notification
 from fhircast_hub.protocol.syncerror import check_sync_error
 from fhircast_subscribers import InvalidContext, OpenContext, measurement, report_context
 from fhircast_subscribers.builders import close_items
-from fhircast_subscribers.content import (
-    imaging_selection,
-    logout_items,
-    sync_error_items,
-    updates_bundle,
-)
+from fhircast_subscribers.content import imaging_selection, updates_bundle
 from fhircast_subscribers.fhir import FhirVersion, study_uid_of
+from fhircast_subscribers.infrastructure import logout_items, sync_error_items
 from fhircast_subscribers.wire import encode
 
 if TYPE_CHECKING:

@@ -125,7 +125,8 @@ async def test_late_answer_is_202_and_a_later_refusal_a_sync_error(scripted: Scr
                 break
         event = scripted.posts[0]["event"]
         codes = event["context"][0]["resource"]["issue"][0]["details"]["coding"]
-        assert [it["code"] for it in codes] == [event_id, "DiagnosticReport-open", "Image Display"]
+        name = "Image Display"
+        assert [it["code"] for it in codes] == [event_id, "DiagnosticReport-open", name, name]
 
 
 async def test_updates_are_not_refused(scripted: ScriptedHub) -> None:

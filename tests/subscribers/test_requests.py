@@ -16,7 +16,7 @@ from fhircast_subscribers import (
     VersionStale,
     connect,
 )
-from fhircast_subscribers.content import sync_error_items
+from fhircast_subscribers.infrastructure import sync_error_items
 from subscribers.clients import FAST, opened_items, reading_case, shows
 from subscribers.scripted_hub import until
 
