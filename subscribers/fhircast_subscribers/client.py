@@ -62,7 +62,12 @@ class HubSession(Requester):
         events: Sequence[str],
         fetch: Fetch | None,
     ) -> None:
-        feed = Feed(topic, max_events=settings.max_events, answer=self._answer)
+        feed = Feed(
+            topic,
+            max_events=settings.max_events,
+            max_event_bytes=settings.max_event_bytes,
+            answer=self._answer,
+        )
         link = HubLink(http, feed, settings, topic=topic, name=name, events=events)
         super().__init__(http, feed, link, settings, topic=topic, name=name)
         self.topic = topic
