@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from fhircast_subscribers.builders import Openable
     from fhircast_subscribers.contexts import OpenContext
+    from fhircast_subscribers.discovery import HubConfiguration
     from fhircast_subscribers.feed import Feed
     from fhircast_subscribers.http import HubHttp
     from fhircast_subscribers.link import HubLink
@@ -208,6 +209,14 @@ class Requester:
         answer = await self._http.read_context(self._topic)
         self._feed.read(answer, ticket)
         return self._feed.follower.current
+
+    async def read_configuration(self) -> HubConfiguration:
+        """Read what the hub can do: its events, whether GET works (2.7).
+
+        Raises:
+            RequestRefused, NoAnswer, InvalidAnswer: There is no usable answer.
+        """
+        return await self._http.read_configuration()
 
     async def resend(self) -> None:
         """Send our last open or close again while a SyncError about it stands, until cancelled.
