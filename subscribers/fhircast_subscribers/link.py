@@ -57,7 +57,10 @@ class HubLink:
         self._settings = settings
         self._topic = topic
         self._name = name
-        self._events = tuple({it.lower(): it for it in reversed(events)}.values())[::-1]  # SUB-06
+        first_spelling: dict[str, str] = {}
+        for event in events:
+            first_spelling.setdefault(event.lower(), event)
+        self._events = tuple(first_spelling.values())  # no repeats in any case (SUB-06)
         self._endpoint = ""
         self._socket: ClientConnection | None = None
         self._wanted = asyncio.Event()

@@ -74,9 +74,9 @@ def update(context: OpenContext, *puts: Json) -> Json:
 
 @pytest.mark.parametrize("fhir", list(FhirVersion))
 def test_report_context_meets_every_profile(fhir: FhirVersion) -> None:
-    """PROF-01, PROF-02, PROF-03, PROF-04, PROF-05, PROF-08, PROF-09, PROF-10, PROF-11, EVT-16, EVT-20.
+    """PROF-01, PROF-02, PROF-03, PROF-04, PROF-05, PROF-08, PROF-09, PROF-10, PROF-11.
 
-    IRA-PR-01, IRA-PR-02, IRA-PR-03: open, reopen and close.
+    EVT-16, EVT-20, IRA-PR-01, IRA-PR-02, IRA-PR-03: open, reopen and close.
     """
     context = report_of(fhir, encounter=VISIT)
     known = opened(context)
@@ -159,7 +159,7 @@ def test_what_others_added_is_not_repeated() -> None:
 
 @pytest.mark.parametrize("fhir", list(FhirVersion))
 def test_content_meets_its_profiles(fhir: FhirVersion) -> None:
-    """CONT-08, CONT-09, CONT-10, CONT-12, CONT-21, IRA-CC-02, IRA-PR-04: each kind as its resource."""
+    """CONT-08, CONT-09, CONT-10, CONT-12, CONT-21, IRA-CC-02, IRA-PR-04: each kind has its own."""
     context = opened(report_of(fhir))
     region = ("polyline", [0.25, 0.25, 0.75, 0.25])
     image = imaging_selection(
