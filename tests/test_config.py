@@ -14,6 +14,8 @@ from fhircast_hub.config import (
     variable_of,
 )
 
+KEY = "k" * 32
+
 WRONG = [
     ("port", "-1"),
     ("port", "65536"),
@@ -46,6 +48,9 @@ WRONG = [
     ("max_topics", "many"),
     ("ping_seconds", "0"),
     ("log_format", "xml"),
+    ("derive", "some"),
+    ("common_events", "maybe"),
+    ("reject", "never"),
 ]
 
 
@@ -139,6 +144,14 @@ def test_tokens_need_a_key() -> None:
         assert not key or key not in str(refused.value)
     for key in ("k" * 32, "key.pem"):
         assert load_settings({"FHIRCAST_AUTH": "jwt", "FHIRCAST_JWT_KEY": key}).jwt_key == key
+
+
+def test_a_late_rejection_needs_to_know_the_requester() -> None:
+    """EVT-06: with auth none everybody is the same."""
+    with pytest.raises(SettingError, match=r"FHIRCAST_REJECT='late'.*FHIRCAST_AUTH=none"):
+        load_settings({"FHIRCAST_REJECT": "late"})
+    settings = load_settings({"FHIRCAST_AUTH": "jwt", "FHIRCAST_REJECT": "late"}, {"jwt_key": KEY})
+    assert settings.reject == "late"
 
 
 def test_the_default_lease_fits_under_the_longest() -> None:

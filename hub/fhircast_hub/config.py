@@ -84,6 +84,26 @@ class Settings:
         60, "Life of an endpoint nobody connects to.", least=1
     )
     topic_idle_seconds: float = _seconds(600, "Life of a topic after its last subscription.")
+    derive: str = _choice(
+        "missing",
+        "Who gets opens of the patient, encounter and study in an open: who does not get that open "
+        "itself, everybody, or nobody (then all subscribers of a topic need the same events).",
+        "missing",
+        "all",
+        "off",
+    )
+    common_events: bool = _setting(
+        False,
+        "Refuse a subscribe whose events differ from the topic's subscribers'.",
+        kind="switch",
+    )
+    reject: str = _choice(
+        "at-once",
+        "When a request that does not fit the state is refused: with the answer, or by a SyncError "
+        "to the requester after a 202 (needs auth jwt).",
+        "at-once",
+        "late",
+    )
     max_clock_ahead_seconds: float = _seconds(300, "How far a timestamp may lie ahead.")
     max_event_bytes: int = _count(1_048_576, "Size of a request body.", least=1024)
     max_outbox_bytes: int = _count(
@@ -177,6 +197,12 @@ def _check(settings: Settings) -> Settings:
             variable_of("auth"),
             "none",
             f"jwt on {settings.host}, or {variable_of('allow_insecure')}=1 to let everybody in",
+        )
+    if settings.auth == "none" and settings.reject == "late":
+        raise SettingError(
+            variable_of("reject"),
+            "late",
+            f"at-once with {variable_of('auth')}=none, where requesters cannot be told apart",
         )
     key = settings.jwt_key
     if settings.auth == "jwt" and not (key.endswith(".pem") or len(key) >= 32):

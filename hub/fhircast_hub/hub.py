@@ -17,12 +17,17 @@ from fhircast_hub.backends.base import SubscriptionReplaced, topic_of
 from fhircast_hub.clock import Clock, new_endpoint_id, new_id
 from fhircast_hub.observability.logs import topic_label
 from fhircast_hub.protocol.channel_state import CloseReason
+from fhircast_hub.protocol.derive import Derive
 from fhircast_hub.protocol.errors import (
+    Conflict,
+    DuplicateId,
     FhircastError,
+    Forbidden,
     InvalidRequest,
     Unavailable,
     UnknownTopic,
 )
+from fhircast_hub.protocol.events import SYNC_ERROR
 from fhircast_hub.protocol.session import Accepted, Rules, decide
 from fhircast_hub.protocol.subscription import (
     LeasePolicy,
@@ -30,11 +35,11 @@ from fhircast_hub.protocol.subscription import (
     SubscriptionRequest,
     narrow_events,
 )
-from fhircast_hub.protocol.syncerror import make_sync_error
+from fhircast_hub.protocol.syncerror import Failure, FailureKind, make_sync_error
 from fhircast_hub.protocol.views import encode_current_context
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from datetime import datetime
 
     from fhircast_hub.backends.base import Backend
@@ -46,6 +51,9 @@ logger = logging.getLogger(__name__)
 
 _COMMIT_ATTEMPTS = 50
 """Lost races after which a request is refused as unavailable; each loss means another one won."""
+
+_REPLAY_ATTEMPTS = 5
+"""Sessions loaded for one replay, should more come meanwhile than a channel may hold."""
 
 _SWEEP_SECONDS = 0.1
 """How often time passes for leases, missing responses and the grace."""
@@ -62,11 +70,23 @@ class HubRules:
         session: About sessions.
         leases: About leases.
         unused_seconds: Life of an endpoint to which nobody connects (SEC-02).
+        derive: Who gets derived opens; OFF demands common events (DER-03).
+        common_events: All subscribers of a topic must be granted the same events (SUB-16).
+        rejects_late: A request that does not fit the state is answered 202 and rejected by a
+            SyncError to the requester (EVT-06).
     """
 
     session: Rules = field(default_factory=Rules)
     leases: LeasePolicy = field(default_factory=LeasePolicy)
     unused_seconds: float = 60
+    derive: Derive = Derive.MISSING
+    common_events: bool = False
+    rejects_late: bool = False
+
+    @property
+    def demands_common_events(self) -> bool:
+        """Whether a subscribe with other events than the topic's subscribers have is refused."""
+        return self.common_events or self.derive is Derive.OFF
 
 
 class Hub:
@@ -94,7 +114,8 @@ class Hub:
         The first permitted subscribe makes the topic.
 
         Raises:
-            Forbidden: Another topic's token, no readable event, or another's endpoint.
+            Forbidden: Another topic's token, no readable event, or events that differ from those of
+                the topic's subscribers where they must not.
             InvalidRequest: The endpoint named is not one of this topic.
             LimitReached: Too many topics or subscribers.
 
@@ -106,6 +127,8 @@ class Hub:
         lease = self._rules.leases.grant(
             request.lease_seconds, now=now, token_expires_at=grant.expires_at
         )
+        if self._rules.demands_common_events:
+            await self._require_common_events(request, events)
         if request.endpoint_id:
             old = await self._own_subscription(request, grant)
             renewed = replace(
@@ -114,6 +137,7 @@ class Hub:
                 lease_seconds=lease,
                 subscriber_name=request.subscriber_name or old.subscriber_name,
                 expires_at=self._expiry(lease),
+                token_expires_at=grant.expires_at,
             )
             if not await self._backend.replace(renewed):
                 raise _no_such_endpoint()
@@ -128,6 +152,7 @@ class Hub:
             subscriber_name=request.subscriber_name or f"{grant.client_name}-{endpoint_id[:4]}",
             subject=grant.subject,
             expires_at=now + timedelta(seconds=self._rules.unused_seconds),
+            token_expires_at=grant.expires_at,
         )
         await self._backend.add(subscription)
         logger.info("subscribed: topic %s, %d events", topic_label(request.topic), len(events))
@@ -161,7 +186,14 @@ class Hub:
         grant.require_topic(notification.topic)
         name = notification.name
         grant.scopes.require(name.key, "write", event=name.spelling)
-        return await self._commit(notification)
+        try:
+            return await self._commit(notification)
+        except DuplicateId:  # a SyncError naming the id would speak of the event that was accepted
+            raise
+        except Conflict as refusal:
+            if not self._rules.rejects_late:
+                raise
+            return await self._reject_late(notification, grant, refusal)
 
     async def current_context(self, topic: str, grant: Grant) -> bytes:
         """Return the JSON of the current context.
@@ -176,7 +208,9 @@ class Hub:
         session = await self._backend.load(topic)
         if session is None:
             raise UnknownTopic
-        return encode_current_context(session, lambda it: grant.scopes.allow(it.key, "read"))
+        return encode_current_context(
+            session, lambda it: grant.scopes.allow(it.key, "read"), self._rules.derive
+        )
 
     async def find(self, endpoint_id: str) -> Subscription | None:
         """Return the subscription of an endpoint, None if it ended or never was."""
@@ -184,6 +218,8 @@ class Hub:
 
     async def join(self, subscription: Subscription, sink: FrameSink) -> Link | None:
         """A socket was opened at the endpoint: confirm, replay, deliver from now on.
+
+        If the token has expired since the subscribe, a denial comes instead (CONF-06).
 
         Returns:
             The link; None if the subscription ended while the socket was opened.
@@ -194,14 +230,13 @@ class Hub:
         newest = await self._backend.find(subscription.endpoint_id)
         if newest is None:
             return None
-        record = replace(newest, expires_at=self._expiry(newest.lease_seconds))
+        lease = newest.lease_left(self._clock.utc())
+        record = replace(newest, lease_seconds=lease, expires_at=self._expiry(lease))
         if not await self._backend.replace(record, announce=False):
             return None
-        link = self._fanout.attach(record, sink, self._clock.monotonic())
-        if link.channel.needs_replay:
-            session = await self._backend.load(subscription.topic)
-            if session is not None:
-                await self.settle([self._fanout.replay(link, session, self._clock.monotonic())])
+        link, consequence = self._fanout.attach(record, sink, self._clock.monotonic())
+        await self.settle([consequence])
+        await self._replay(link)
         return link
 
     async def responded(self, link: Link, response: NotificationResponse) -> None:
@@ -221,15 +256,8 @@ class Hub:
                 logger.info(
                     "out of sync: topic %s, %s", topic_label(consequence.topic), failure.kind.name
                 )
-                sync_error = make_sync_error(
-                    consequence.topic,
-                    failure,
-                    id=new_id(),
-                    event_id=new_id(),
-                    now=self._clock.utc(),
-                )
                 try:
-                    await self._commit(sync_error)
+                    await self._commit(self._sync_error(consequence.topic, failure))
                 except FhircastError as error:
                     logger.error("a SyncError was not committed: %s", error)
 
@@ -239,7 +267,67 @@ class Hub:
             it = link.channel.subscription
             self._fanout.end(it.topic, it.endpoint_id, CloseReason.SHUTDOWN)
 
-    async def _commit(self, notification: EventNotification) -> Accepted:
+    async def _replay(self, link: Link) -> None:
+        """Bring a channel up to date, or end it: never leave it behind in silence."""
+        for _ in range(_REPLAY_ATTEMPTS):
+            if not link.channel.needs_replay:
+                return
+            session = await self._backend.load(link.channel.subscription.topic)
+            if session is None:
+                break
+            await self.settle([self._fanout.replay(link, session, self._clock.monotonic())])
+        if link.channel.needs_replay:
+            await self.settle([self._fanout.give_up(link)])
+
+    async def _reject_late(
+        self, notification: EventNotification, grant: Grant, refusal: Conflict
+    ) -> Accepted:
+        """Answer 202 and tell the requester's own subscriptions by a SyncError (EVT-06).
+
+        The requester is known by its token alone: whatever the same user has subscribed with the
+        same application gets the SyncError. If that is nothing, the refusal is the answer.
+        """
+        own = [
+            it
+            for it in await self._backend.of_topic(notification.topic)
+            if it.subject == grant.subject and SYNC_ERROR.key in it.events
+        ]
+        if not own:
+            raise refusal
+        failure = Failure(
+            kind=FailureKind.REJECTED,
+            subscriber_name=own[0].subscriber_name,
+            detail=refusal.reason,
+            event_id=notification.id,
+            event_name=notification.name.spelling,
+        )
+        await self._commit(self._sync_error(notification.topic, failure), only_for=grant.subject)
+        return Accepted(notification.id)
+
+    async def _require_common_events(
+        self, request: SubscriptionRequest, events: Mapping[str, str]
+    ) -> None:
+        """Pass if the topic's other subscribers were granted the same events.
+
+        Raises:
+            Forbidden: They were not.
+
+        Spec: 2.4, 2.5; SUB-16, DER-03.
+        """
+        for it in await self._backend.of_topic(request.topic):
+            if it.endpoint_id != request.endpoint_id and it.events.keys() != events.keys():
+                raise Forbidden(
+                    "hub.events: differs from what the topic's other subscribers get, and this hub "
+                    "wants the same events for all of them",
+                    rule="SUB-16, DER-03",
+                )
+
+    def _sync_error(self, topic: str, failure: Failure) -> EventNotification:
+        return make_sync_error(
+            topic, failure, id=new_id(), event_id=new_id(), now=self._clock.utc()
+        )
+
+    async def _commit(self, notification: EventNotification, *, only_for: str = "") -> Accepted:
         for _ in range(_COMMIT_ATTEMPTS):
             session = await self._backend.load(notification.topic)
             if session is None:
@@ -254,7 +342,7 @@ class Hub:
                 rules=self._rules.session,
             )
             if decision.broadcast is None or await self._backend.commit(
-                notification.topic, session.revision, decision
+                notification.topic, session.revision, replace(decision, only_for=only_for)
             ):
                 return decision.answer
         raise Unavailable("the topic is too busy; retry with the same id", rule="CONT-06")

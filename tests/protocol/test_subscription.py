@@ -9,6 +9,7 @@ from fhircast_hub.protocol.scopes import parse_scopes
 from fhircast_hub.protocol.subscription import (
     MAX_EVENTS,
     LeasePolicy,
+    Subscription,
     SubscriptionRequest,
     endpoint_id_of,
     narrow_events,
@@ -173,6 +174,18 @@ def test_a_token_about_to_expire_gives_no_lease(left: float) -> None:
     """2.4: SUB-09."""
     with pytest.raises(Forbidden):
         LeasePolicy().grant(None, now=NOON, token_expires_at=after(left))
+
+
+@pytest.mark.parametrize(
+    ("expires_in", "left"), [(None, 60), (3600, 60), (59.9, 59), (0.9, 0), (-5, 0)]
+)
+def test_the_lease_of_a_late_connection_ends_with_the_token(
+    expires_in: float | None, left: int
+) -> None:
+    """2.4: SUB-09, CONF-06; the time between the 202 and the connection counts."""
+    expires_at = None if expires_in is None else after(expires_in)
+    record = Subscription(TOPIC, "e", {}, 60, "Viewer", "", NOON, token_expires_at=expires_at)
+    assert record.lease_left(NOON) == left
 
 
 def test_events_are_narrowed_to_what_the_token_may_read() -> None:

@@ -146,6 +146,15 @@ def test_a_second_issue_too_long_is_allowed() -> None:
     assert failed_event_id(notification) == "e-7"
 
 
+def test_ira_takes_one_processing_issue_only() -> None:
+    """3.2.1: SYNC-02, IRA-HUB-19: "exactly one"; base mode reads the first."""
+    issues = [coding("eventid", "eventname", "subscribername", code=it) for it in ("e-7", "e-8")]
+    twice = event("SyncError", item({"resourceType": "OperationOutcome", "issue": issues}))
+    check_sync_error(twice, ira=False)
+    with pytest.raises(InvalidRequest, match="more than one"):
+        check_sync_error(twice, ira=True)
+
+
 def test_the_failed_event_is_found_by_its_coding() -> None:
     """3.2.1: SYNC-04; the resend of D-28 hangs on it."""
     assert failed_event_id(sync_error("e-3000")) == "e-3000"

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from fhircast_hub.protocol.content import Content, parse_updates
+from fhircast_hub.protocol.derive import is_derived_from
 from fhircast_hub.protocol.errors import (
     ContextNotCurrent,
     ContextNotOpen,
@@ -143,6 +144,12 @@ class Session:
         """The current context, None if there is none."""
         return self.contexts.get(self.current)
 
+    @property
+    def latest_open(self) -> EventNotification | None:
+        """The open that made the state what subscribers show; None once its context is closed."""
+        current = self.current_context
+        return current.opened if current is not None else self.home
+
 
 @dataclass(frozen=True, slots=True)
 class Decision:
@@ -152,11 +159,20 @@ class Decision:
         session: The session afterwards; the same object if nothing changes.
         broadcast: What every subscriber of the event gets; None for a recognised duplicate.
         answer: What the requester gets.
+        only_for: Subject whose subscriptions alone get the broadcast, "" for all (EVT-06).
+        is_resend: Whether it was broadcast before (D-28).
     """
 
     session: Session
     broadcast: EventNotification | None
     answer: Accepted
+    only_for: str = ""
+    is_resend: bool = False
+
+    @property
+    def sets_context(self) -> bool:
+        """Whether the broadcast is the open that subscribers show from now on (D-27)."""
+        return self.broadcast is not None and self.broadcast is self.session.latest_open
 
 
 def decide(
@@ -214,7 +230,7 @@ def _again(session: Session, notification: EventNotification, known: Remembered)
     # The flag falls with the broadcast: whoever is still out of step raises a new SyncError.
     cleared = {**session.remembered, notification.id: replace(known, out_of_sync=False)}
     session = replace(session, remembered=cleared, revision=session.revision + 1)
-    return Decision(session, resent, known.answer)
+    return Decision(session, resent, known.answer, is_resend=True)
 
 
 def _to_resend(session: Session, notification: EventNotification) -> EventNotification | None:
@@ -222,8 +238,7 @@ def _to_resend(session: Session, notification: EventNotification) -> EventNotifi
     if notification.name.kind is EventKind.CLOSE:
         closed = anchor_of(notification) not in session.contexts
         return notification.with_versions("") if closed else None
-    current = session.current_context
-    latest = current.opened if current is not None else session.home
+    latest = session.latest_open
     return latest if latest is not None and latest.id == notification.id else None
 
 
@@ -242,7 +257,7 @@ def _open(
     if known is not None:
         if known.patient and opened.patient and known.patient != opened.patient:
             raise PatientChanged(notification.name.spelling)
-        if notification.happened_at < known.opened.happened_at:
+        if not _is_newest_open(session, notification):
             # Subscribers pass an older open over (EVT-10), so it must not move any version either.
             broadcast = notification.with_versions(known.version_id)
             return _accepted(session, broadcast, known.version_id)
@@ -359,6 +374,9 @@ def _infrastructure(
         return _accepted(session, notification)
     check_sync_error(notification, ira=rules.ira)
     failed = failed_event_id(notification)
+    latest = session.latest_open
+    if latest is not None and is_derived_from(latest, failed):
+        failed = latest.id  # what is resent is the source, and what follows from it with it
     remembered = session.remembered.get(failed)
     if remembered is None:
         return _accepted(session, notification)

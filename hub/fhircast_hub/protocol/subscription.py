@@ -55,6 +55,7 @@ class Subscription:
         subscriber_name: Name for SyncErrors (D-36).
         subject: Who holds it, from the token; only the same subject may change it.
         expires_at: When the record is forgotten if nobody connects or renews, aware UTC.
+        token_expires_at: End of the token that it was asked with, None for a caller without one.
     """
 
     topic: str
@@ -64,6 +65,13 @@ class Subscription:
     subscriber_name: str
     subject: str
     expires_at: datetime
+    token_expires_at: datetime | None = None
+
+    def lease_left(self, now: datetime) -> int:
+        """Return the lease of a connection made now: not beyond the token's life (SUB-09)."""
+        if self.token_expires_at is None:
+            return self.lease_seconds
+        return max(0, min(self.lease_seconds, int((self.token_expires_at - now).total_seconds())))
 
 
 @dataclass(frozen=True, slots=True)

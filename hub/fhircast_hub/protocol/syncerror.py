@@ -31,6 +31,7 @@ class FailureKind(Enum):
     UNANSWERED = "did not acknowledge"
     CONNECTION_LOST = "connection lost"
     TOO_SLOW = "too slow to receive"
+    REJECTED = "the hub rejected its"
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +138,10 @@ def check_sync_error(notification: EventNotification, *, ira: bool) -> None:
     codings = [coding for issue in _processing(outcome) for coding in issue.details.coding]
     if not _processing(outcome):
         raise InvalidRequest(field, "has no issue with the code processing", rule="SYNC-02")
+    if ira and len(_processing(outcome)) > 1:
+        raise InvalidRequest(
+            field, "has more than one issue with the code processing", rule="SYNC-02, IRA-HUB-19"
+        )
     if ira:
         systems = [it.system for it in codings if it.code]
         for system in (EVENT_ID, EVENT_NAME, SUBSCRIBER_NAME):

@@ -18,6 +18,7 @@ from fhircast_hub.clock import Clock, SystemClock
 from fhircast_hub.fanout import Fanout
 from fhircast_hub.hub import Hub, HubRules
 from fhircast_hub.protocol.channel import ChannelRules
+from fhircast_hub.protocol.derive import Derive
 from fhircast_hub.protocol.errors import FhircastError
 from fhircast_hub.protocol.session import Rules
 from fhircast_hub.protocol.subscription import LeasePolicy
@@ -50,7 +51,7 @@ def create_app(
     backend = backend or MemoryBackend(_backend_limits(settings))
     hub = Hub(
         backend,
-        Fanout(_channel_rules(settings)),
+        Fanout(_channel_rules(settings), Derive(settings.derive)),
         rules=_hub_rules(settings),
         clock=clock or SystemClock(),
     )
@@ -140,4 +141,7 @@ def _hub_rules(settings: Settings) -> HubRules:
         ),
         leases=LeasePolicy(settings.lease_default_seconds, settings.lease_max_seconds),
         unused_seconds=settings.endpoint_unused_seconds,
+        derive=Derive(settings.derive),
+        common_events=settings.common_events,
+        rejects_late=settings.reject == "late",
     )
