@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING
 
 from fhircast_hub.backends.base import SubscriptionReplaced, topic_of
 from fhircast_hub.clock import Clock, new_endpoint_id, new_id
+from fhircast_hub.ended import LastKnown
 from fhircast_hub.observability.logs import topic_label
 from fhircast_hub.protocol.channel_state import CloseReason
 from fhircast_hub.protocol.derive import Derive
+from fhircast_hub.protocol.dialects import Dialect, with_post_ids
 from fhircast_hub.protocol.errors import (
     Conflict,
     DuplicateId,
@@ -74,6 +76,8 @@ class HubRules:
         common_events: All subscribers of a topic must be granted the same events (SUB-16).
         rejects_late: A request that does not fit the state is answered 202 and rejected by a
             SyncError to the requester (EVT-06).
+        max_ended: Endpoints of which the last known topic and events are remembered (D-43).
+        ended_seconds: For how long after their lease.
     """
 
     session: Rules = field(default_factory=Rules)
@@ -82,6 +86,8 @@ class HubRules:
     derive: Derive = Derive.MISSING
     common_events: bool = False
     rejects_late: bool = False
+    max_ended: int = 10_000
+    ended_seconds: float = 3600
 
     @property
     def demands_common_events(self) -> bool:
@@ -97,6 +103,9 @@ class Hub:
         self._fanout = fanout
         self._rules = rules
         self._clock = clock
+        self._last_known = LastKnown(
+            max_endpoints=rules.max_ended, keep_seconds=rules.ended_seconds
+        )
 
     async def run(self, stop: asyncio.Event) -> None:
         """Deliver what is committed and let time pass, until told to stop."""
@@ -141,6 +150,7 @@ class Hub:
             )
             if not await self._backend.replace(renewed):
                 raise _no_such_endpoint()
+            self._last_known.note(renewed, self._clock.monotonic())
             return old.endpoint_id
         await self._backend.make_topic(request.topic, new_id(), now=now)
         endpoint_id = new_endpoint_id()
@@ -155,6 +165,7 @@ class Hub:
             token_expires_at=grant.expires_at,
         )
         await self._backend.add(subscription)
+        self._last_known.note(subscription, self._clock.monotonic())
         logger.info("subscribed: topic %s, %d events", topic_label(request.topic), len(events))
         return endpoint_id
 
@@ -187,7 +198,7 @@ class Hub:
         name = notification.name
         grant.scopes.require(name.key, "write", event=name.spelling)
         try:
-            return await self._commit(notification)
+            return await self._commit(self._with_post_ids(notification))
         except DuplicateId:  # a SyncError naming the id would speak of the event that was accepted
             raise
         except Conflict as refusal:
@@ -216,6 +227,10 @@ class Hub:
         """Return the subscription of an endpoint, None if it ended or never was."""
         return await self._backend.find(endpoint_id)
 
+    def last_known(self, endpoint_id: str) -> tuple[str, Iterable[str]]:
+        """Return topic and events of an endpoint that has ended, empty ones if not known (D-43)."""
+        return self._last_known.of(endpoint_id, self._clock.monotonic())
+
     async def join(self, subscription: Subscription, sink: FrameSink) -> Link | None:
         """A socket was opened at the endpoint: confirm, replay, deliver from now on.
 
@@ -234,6 +249,7 @@ class Hub:
         record = replace(newest, lease_seconds=lease, expires_at=self._expiry(lease))
         if not await self._backend.replace(record, announce=False):
             return None
+        self._last_known.note(record, self._clock.monotonic())
         link, consequence = self._fanout.attach(record, sink, self._clock.monotonic())
         await self.settle([consequence])
         await self._replay(link)
@@ -344,8 +360,17 @@ class Hub:
             if decision.broadcast is None or await self._backend.commit(
                 notification.topic, session.revision, replace(decision, only_for=only_for)
             ):
+                _log_remarks(notification.topic, decision.remarks)
                 return decision.answer
         raise Unavailable("the topic is too busy; retry with the same id", rule="CONT-06")
+
+    def _with_post_ids(self, notification: EventNotification) -> EventNotification:
+        if Dialect.POST_WITHOUT_ID not in self._rules.session.dialects:
+            return notification
+        completed = with_post_ids(notification, iter(new_id, ""))
+        if completed is not notification:
+            _log_remarks(notification.topic, (f"dialect {Dialect.POST_WITHOUT_ID.value}",))
+        return completed
 
     async def _own_subscription(self, request: SubscriptionRequest, grant: Grant) -> Subscription:
         """Return the caller's subscription that a request means, by endpoint or by name (D-48)."""
@@ -395,6 +420,12 @@ class Hub:
                     expires_at = now + _EXPIRE_SECONDS
             except Exception as error:
                 logger.error("a sweep failed: %s", type(error).__name__)
+
+
+def _log_remarks(topic: str, remarks: Iterable[str]) -> None:
+    """Log what was let pass: dialects (D-49) and faults of profiles (D-31)."""
+    for remark in remarks:
+        logger.info("let pass: topic %s, %s", topic_label(topic), remark)
 
 
 def _no_such_endpoint() -> InvalidRequest:

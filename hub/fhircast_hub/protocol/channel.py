@@ -17,7 +17,7 @@ from fhircast_hub.protocol.channel_state import CloseReason, State, Step, next_s
 from fhircast_hub.protocol.delivery import NOTHING_SHOWN, Delivery, news
 from fhircast_hub.protocol.events import SYNC_ERROR, EventKind, EventName
 from fhircast_hub.protocol.messages import encode_confirmation, encode_denial
-from fhircast_hub.protocol.syncerror import Failure, FailureKind
+from fhircast_hub.protocol.syncerror import Failure, FailureKind, kind_of_status
 from fhircast_hub.protocol.unanswered import Kept, Unanswered
 
 if TYPE_CHECKING:
@@ -239,8 +239,9 @@ class Channel:
         name = answered.delivery.name
         if name == SYNC_ERROR:
             return NOTHING
-        kind = FailureKind.REFUSED if response.status < 500 else FailureKind.FAILED
-        return self._failed(kind, f"status {response.status}", response.id, name)
+        return self._failed(
+            kind_of_status(response.status), f"status {response.status}", response.id, name
+        )
 
     def tick(self, now: float) -> Outcome:
         """Let time pass: lease, grace, missing responses.
