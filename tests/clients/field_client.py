@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import httpx
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
+from websockets.typing import Origin
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping
@@ -61,6 +62,7 @@ class FieldClient:
         )
         self._confirmed = asyncio.Event()
         self._closed = asyncio.Event()
+        self._page_origin = ""
         self._events: asyncio.Queue[Json] = asyncio.Queue()
         self._socket: ClientConnection | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -77,6 +79,10 @@ class FieldClient:
             if isinstance(end, Exception):
                 raise end  # the script itself failed
 
+    def in_page_of(self, origin: str) -> None:
+        """Run in a page of this origin, as browsers mark it."""
+        self._page_origin = self._http.headers["Origin"] = origin
+
     async def received(self, frame: Json) -> None:
         """What this client does with a frame; by default it hands events on and answers nothing."""
         if "event" in frame:
@@ -91,6 +97,12 @@ class FieldClient:
         """Wait until a connection is gone."""
         async with asyncio.timeout(DEADLINE_SECONDS):
             await self._closed.wait()
+
+    @property
+    def close_code(self) -> int | None:
+        """Close code of the newest connection, None while it is open."""
+        assert self._socket is not None
+        return self._socket.close_code
 
     async def next_event(self) -> Json:
         """Return the next event that the client handed on to its application."""
@@ -115,10 +127,16 @@ class FieldClient:
         self.start(self.read(self._socket))
 
     async def connect(self) -> ClientConnection:
-        """Open one connection to the endpoint: no header, no subprotocol."""
+        """Open one connection to the endpoint: no credentials, no subprotocol."""
         self._confirmed.clear()
         async with asyncio.timeout(DEADLINE_SECONDS):
-            return await connect(self.endpoint, proxy=None, compression="deflate", max_size=None)
+            return await connect(
+                self.endpoint,
+                origin=Origin(self._page_origin) if self._page_origin else None,
+                proxy=None,
+                compression="deflate",
+                max_size=None,
+            )
 
     async def read(self, connection: ClientConnection) -> None:
         """Take frames until the connection is gone."""

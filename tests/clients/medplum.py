@@ -54,12 +54,15 @@ class Medplum(FieldClient):
 
     async def subscribe(self) -> Json:
         """Ask for an endpoint: no lease, no name; any 2xx with a WebSocket URL will do."""
-        answer = await self.post_form(self._form("subscribe") | {"hub.events": ",".join(EVENTS)})
+        answer = await self.ask_to_subscribe()
         assert answer.is_success, answer.text
         body: Json = answer.json()
         self.endpoint = body["hub.channel.endpoint"]
         assert self.endpoint.startswith("ws"), "Invalid response!"
         return body
+
+    async def ask_to_subscribe(self) -> httpx.Response:
+        return await self.post_form(self._form("subscribe") | {"hub.events": ",".join(EVENTS)})
 
     async def join(self) -> None:
         """Subscribe and stay connected from now on."""
@@ -125,10 +128,6 @@ class Medplum(FieldClient):
         await self.drop_socket()
         while await self.next_state() != "disconnect":
             pass
-
-    def in_page_of(self, origin: str) -> None:
-        """Run in a page of this origin, as browsers mark it."""
-        self._http.headers["Origin"] = origin
 
     def _form(self, mode: str) -> dict[str, str]:
         return {"hub.channel.type": "websocket", "hub.mode": mode, "hub.topic": self.topic}

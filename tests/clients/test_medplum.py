@@ -126,6 +126,25 @@ async def test_a_lost_connection_is_resumed(
     await neighbour.nothing_but_a_marker_comes()
 
 
+async def test_it_comes_back_before_its_old_socket_is_seen_to_die(
+    hub: RunningHub, come_in: ComeIn, meet_neighbour: MeetNeighbour
+) -> None:
+    """D-44, SEC-02: the newest connection wins; the older is closed 1008, without a denial."""
+    neighbour = await meet_neighbour(hub.origin)
+    asleep = await come_in(Medplum(hub.origin, TOPIC))
+    await asleep.join()
+    asleep.network.clear()
+    awake = await come_in(Medplum(hub.origin, TOPIC))
+    awake.endpoint = asleep.endpoint
+    awake.start(awake.stay_connected())
+    assert [await asleep.next_state() for _ in range(2)] == ["connect", "disconnect"]
+    assert asleep.close_code == 1008
+    await neighbour.shares(open_request(1))
+    await awake.next_event()
+    assert len(asleep.frames) == 1
+    await neighbour.nothing_but_a_marker_comes()
+
+
 async def test_it_stops_when_its_subscription_is_over(
     start_hub: StartHub, come_in: ComeIn, meet_neighbour: MeetNeighbour
 ) -> None:
@@ -233,3 +252,12 @@ async def test_a_topic_stands_in_the_url_as_it_is(
     view = await medplum.get_context()
     assert view["context.type"] == "DiagnosticReport"
     assert view == await hub.wire.context(topic)
+
+
+async def test_the_profile_of_ira_does_not_admit_it(start_hub: StartHub, come_in: ComeIn) -> None:
+    """IRA-HUB-04, D-36: it cannot give a name; the answer says what is missing."""
+    hub = await start_hub(profile="ira")
+    medplum = await come_in(Medplum(hub.origin, TOPIC))
+    refused = await medplum.ask_to_subscribe()
+    assert refused.status_code == 400
+    assert refused.text.splitlines()[0] == "subscriber.name: missing or empty"

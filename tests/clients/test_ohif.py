@@ -10,7 +10,7 @@ from clients.field_client import events_of
 from clients.neighbour import acknowledgements_fall_due
 from clients.ohif import EVENTS, Ohif
 from fhircast_hub.cli.token import mint_token
-from wire_messages import codings, open_request, patient_request, request
+from wire_messages import close_request, codings, open_request, patient_request, request
 
 if TYPE_CHECKING:
     from clients.conftest import ComeIn, MeetNeighbour
@@ -58,6 +58,18 @@ async def test_a_reading_session(
     assert (await again.next())["hub.mode"] == "denied"
 
 
+@pytest.mark.parametrize("origin", ["https://viewer.example", "null"])
+async def test_it_runs_in_a_page_of_any_origin(
+    hub: RunningHub, come_in: ComeIn, meet_neighbour: MeetNeighbour, origin: str
+) -> None:
+    """SEC-02: the endpoint is the ticket; neither Origin nor Authorization count on the upgrade."""
+    neighbour = await meet_neighbour(hub.origin)
+    ohif = await come_in(Ohif(hub.origin, TOPIC))
+    ohif.in_page_of(origin)
+    await ohif.subscribe()
+    await neighbour.nothing_but_a_marker_comes(ohif)
+
+
 async def test_it_never_acknowledges(
     start_hub: StartHub, come_in: ComeIn, meet_neighbour: MeetNeighbour
 ) -> None:
@@ -73,6 +85,26 @@ async def test_it_never_acknowledges(
         "syncerror",
     ]
     await neighbour.nothing_but_a_marker_comes(ohif)
+
+
+async def test_ira_with_the_adaptive_policy_admits_it(
+    start_hub: StartHub, come_in: ComeIn, meet_neighbour: MeetNeighbour
+) -> None:
+    """D-41, IRA-HUB-04: it has a name; only the strict policy of the profile would end it."""
+    hub = await start_hub(
+        profile="ira", ack_policy="adaptive", ack_timeout_seconds="0.5", unresponsive_after="1"
+    )
+    neighbour = await meet_neighbour(hub.origin)
+    mute = await meet_neighbour(hub.origin, "Mute")
+    ohif = await come_in(Ohif(hub.origin, TOPIC))
+    await ohif.subscribe()
+    await acknowledgements_fall_due(neighbour, mute)
+    await neighbour.shares(close_request(1))
+    assert [(await ohif.next_event())["event"]["hub.event"] for _ in range(4)] == [
+        *["diagnosticreport-open"] * 2,
+        "syncerror",
+        "diagnosticreport-close",
+    ]
 
 
 async def test_it_reads_by_position(
