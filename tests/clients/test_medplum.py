@@ -92,7 +92,7 @@ async def test_a_receipt_without_status_is_no_refusal(
     start_hub: StartHub, come_in: ComeIn, meet_neighbour: MeetNeighbour
 ) -> None:
     """D-04, D-41: nor silence: nobody hears of trouble, and it is never thrown out."""
-    hub = await start_hub(ack_timeout_seconds="0.5", unresponsive_after="1")
+    hub = await start_hub(ack_timeout_seconds="1", unresponsive_after="1")
     neighbour = await meet_neighbour(hub.origin)
     mute = await meet_neighbour(hub.origin, "Mute")
     medplum = await come_in(Medplum(hub.origin, TOPIC))

@@ -92,7 +92,7 @@ async def test_it_never_acknowledges(
     start_hub: StartHub, come_in: ComeIn, meet_neighbour: MeetNeighbour
 ) -> None:
     """D-41: it is not thrown out for that, and nobody hears of trouble."""
-    hub = await start_hub(ack_timeout_seconds="0.5", unresponsive_after="1")
+    hub = await start_hub(ack_timeout_seconds="1", unresponsive_after="1")
     neighbour = await meet_neighbour(hub.origin)
     mute = await meet_neighbour(hub.origin, "Mute")
     rad_ai = await come_in(RadAi(hub.origin, TOPIC))
