@@ -9,6 +9,7 @@ from builders import TOPIC, case, item, observation, put
 from clients.field_client import now_z
 from clients.neighbour import acknowledgements_fall_due
 from clients.rad_ai import EVENTS, RadAi
+from clients.rad_ai_schema import problems
 from wire_messages import (
     close_request,
     codings,
@@ -39,7 +40,10 @@ def open_for_rad_ai(number: int = 1) -> Json:
 async def test_a_listening_session(
     hub: RunningHub, come_in: ComeIn, meet_neighbour: MeetNeighbour
 ) -> None:
-    """D-36, D-41, D-47, D-50, OLD-01: only its events reach it, every one of them valid."""
+    """D-36, D-41, D-47, D-50, OLD-01: only its events reach it, every one of them valid.
+
+    What the hub itself says, to others, would fit too but for its name and key.
+    """
     neighbour = await meet_neighbour(hub.origin)
     await neighbour.shares(open_for_rad_ai(1))
     rad_ai = await come_in(RadAi(hub.origin, TOPIC))
@@ -49,7 +53,9 @@ async def test_a_listening_session(
     refused = open_for_rad_ai(2)
     neighbour.refuses = "409"
     await neighbour.shares(refused)
-    assert codings(await neighbour.next_event())["eventid"] == refused["id"]
+    error = await neighbour.next_event()
+    assert codings(error)["eventid"] == refused["id"]
+    assert problems(error, ["SyncError"]) == ["context: operationoutcome"]
     await neighbour.shares(sync_error_request(refused["id"]))
     await neighbour.shares(close_request(2))
     await neighbour.shares(patient_request(3, id=str(uuid4())))
