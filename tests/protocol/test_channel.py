@@ -143,7 +143,7 @@ def test_only_granted_events_have_a_spelling(name: str, spelling: str) -> None:
     [
         (409, FailureKind.REFUSED),
         (422, FailureKind.REFUSED),
-        (413, FailureKind.REFUSED),
+        (413, FailureKind.TOO_LARGE),
         (500, FailureKind.FAILED),
         (503, FailureKind.FAILED),
     ],

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from fhircast_hub.protocol.channel_state import CloseReason, State, Step, next_state
 from fhircast_hub.protocol.events import SYNC_ERROR, EventName
 from fhircast_hub.protocol.messages import encode_confirmation, encode_denial
-from fhircast_hub.protocol.syncerror import Failure, FailureKind
+from fhircast_hub.protocol.syncerror import Failure, FailureKind, kind_of_status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -208,8 +208,9 @@ class Channel:
             return NOTHING
         if response.status is None or response.status < 400 or answered.name == SYNC_ERROR:
             return NOTHING
-        kind = FailureKind.REFUSED if response.status < 500 else FailureKind.FAILED
-        return self._failed(kind, f"status {response.status}", response.id, answered.name)
+        return self._failed(
+            kind_of_status(response.status), f"status {response.status}", response.id, answered.name
+        )
 
     def tick(self, now: float) -> Outcome:
         """Let time pass: lease, grace, missing responses.

@@ -14,7 +14,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from fhircast_hub.protocol.content import Content, parse_updates
+from fhircast_hub.protocol.content import Content, UpdateRules, parse_updates
 from fhircast_hub.protocol.errors import (
     ContextNotCurrent,
     ContextNotOpen,
@@ -25,6 +25,7 @@ from fhircast_hub.protocol.errors import (
     VersionConflict,
 )
 from fhircast_hub.protocol.events import SYNC_ERROR, EventKind, required_keys
+from fhircast_hub.protocol.selection import without_unknown
 from fhircast_hub.protocol.syncerror import check_sync_error, failed_event_id
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class Rules:
         max_open_contexts: Open contexts of one session.
         max_content_resources: Resources in the content of one context.
         remembered_ids: Event ids per session that are recognised when they come again (D-28).
+        refuses_post: POST entries of an update are refused (D-05).
     """
 
     ira: bool = False
@@ -51,6 +53,12 @@ class Rules:
     max_open_contexts: int = 64
     max_content_resources: int = 10_000
     remembered_ids: int = 128
+    refuses_post: bool = False
+
+    @property
+    def updates(self) -> UpdateRules:
+        """What concerns updates alone."""
+        return UpdateRules(ira=self.ira, refuses_post=self.refuses_post)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +105,10 @@ class OpenContext:
     def resources(self) -> dict[str, bytes]:
         """Return the resources of the open event by "Type/id"."""
         return {it.target: it.resource for it in self.opened.context if it.head and it.target}
+
+    def holds(self, key: str) -> bool:
+        """Tell whether a resource ("Type/id") was opened or is shared in this context."""
+        return key in self.content or any(it.target == key for it in self.opened.context if it.head)
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,7 +313,7 @@ def _update(
     updates = notification.entries("updates")
     if len(updates) != 1 or updates[0].head is None:
         raise InvalidRequest("context", "needs exactly one updates Bundle", rule="CONT-08")
-    changes = parse_updates(updates[0].resource, opened=known.resources())
+    changes = parse_updates(updates[0].resource, opened=known.resources(), rules=rules.updates)
     content = known.content.apply(changes)
     if len(content) > max(rules.max_content_resources, len(known.content)):
         raise LimitReached(
@@ -323,33 +335,11 @@ def _select(
     if session.current != anchor:
         raise ContextNotCurrent(notification.name.spelling)
     # D-10: a selection makes no version; it shows the current one so that gaps are noticed.
-    broadcast, status = notification.with_versions(known.version_id), 202
-    if rules.ira:
-        broadcast, status = _without_unknown(broadcast, known)
-    decision = _accepted(session, broadcast)
+    broadcast = notification.with_versions(known.version_id)
+    sent = without_unknown(broadcast, known.holds) if rules.ira else broadcast
+    decision = _accepted(session, sent)
+    status = 202 if sent is broadcast else 206
     return replace(decision, answer=replace(decision.answer, status=status))
-
-
-def _without_unknown(
-    notification: EventNotification, known: OpenContext
-) -> tuple[EventNotification, int]:
-    """Drop selected references to resources that the context does not hold (IRA-HUB-12)."""
-    opened = known.resources()
-    kept = [
-        entry.raw
-        for entry in notification.context
-        if entry.key != "select"
-        or not entry.target
-        or entry.target in opened
-        or entry.target in known.content
-    ]
-    if len(kept) == len(notification.context):
-        return notification, 202
-    if sum(entry.key == "select" for entry in notification.context) == len(
-        notification.context
-    ) - len(kept):
-        kept.append(b'{"key":"select","reference":[]}')  # D-09: nothing known is selected
-    return notification.with_context(kept), 206
 
 
 def _infrastructure(
@@ -424,6 +414,8 @@ def _anchor_entry(notification: EventNotification, *, as_resource: bool = False)
 def _require_keys(notification: EventNotification, keys: tuple[str, ...]) -> None:
     """Pass if the context array holds these keys, and nothing in it can be read two ways."""
     counts = Counter(entry.key for entry in notification.context)
+    if notification.name.kind is EventKind.PROPRIETARY:
+        return  # EVT-13: what it means is between those who know it
     for key in keys:
         if not counts[key]:
             raise InvalidRequest(f"context.{key}", "missing", rule="EVT-14, EVT-15")

@@ -81,5 +81,5 @@ def _content_bundle(context: OpenContext) -> dict[str, object]:
         "resourceType": "Bundle",
         "id": context.version_id,
         "type": "collection",
-        "entry": entries,
+        **({"entry": entries} if entries else {}),  # FHIR knows no empty arrays
     }
