@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING
 
 from fhircast_hub.backends.base import SubscriptionReplaced, topic_of
 from fhircast_hub.clock import Clock, new_endpoint_id, new_id
+from fhircast_hub.ended import LastKnown
 from fhircast_hub.observability.logs import topic_label
 from fhircast_hub.protocol.channel_state import CloseReason
+from fhircast_hub.protocol.dialects import Dialect, with_post_ids
 from fhircast_hub.protocol.errors import (
     FhircastError,
     InvalidRequest,
@@ -62,11 +64,15 @@ class HubRules:
         session: About sessions.
         leases: About leases.
         unused_seconds: Life of an endpoint to which nobody connects (SEC-02).
+        max_ended: Endpoints of which the last known topic and events are remembered (D-43).
+        ended_seconds: For how long after their lease.
     """
 
     session: Rules = field(default_factory=Rules)
     leases: LeasePolicy = field(default_factory=LeasePolicy)
     unused_seconds: float = 60
+    max_ended: int = 10_000
+    ended_seconds: float = 3600
 
 
 class Hub:
@@ -77,6 +83,9 @@ class Hub:
         self._fanout = fanout
         self._rules = rules
         self._clock = clock
+        self._last_known = LastKnown(
+            max_endpoints=rules.max_ended, keep_seconds=rules.ended_seconds
+        )
 
     async def run(self, stop: asyncio.Event) -> None:
         """Deliver what is committed and let time pass, until told to stop."""
@@ -117,6 +126,7 @@ class Hub:
             )
             if not await self._backend.replace(renewed):
                 raise _no_such_endpoint()
+            self._last_known.note(renewed, self._clock.monotonic())
             return old.endpoint_id
         await self._backend.make_topic(request.topic, new_id(), now=now)
         endpoint_id = new_endpoint_id()
@@ -130,6 +140,7 @@ class Hub:
             expires_at=now + timedelta(seconds=self._rules.unused_seconds),
         )
         await self._backend.add(subscription)
+        self._last_known.note(subscription, self._clock.monotonic())
         logger.info("subscribed: topic %s, %d events", topic_label(request.topic), len(events))
         return endpoint_id
 
@@ -161,7 +172,7 @@ class Hub:
         grant.require_topic(notification.topic)
         name = notification.name
         grant.scopes.require(name.key, "write", event=name.spelling)
-        return await self._commit(notification)
+        return await self._commit(self._with_post_ids(notification))
 
     async def current_context(self, topic: str, grant: Grant) -> bytes:
         """Return the JSON of the current context.
@@ -182,6 +193,10 @@ class Hub:
         """Return the subscription of an endpoint, None if it ended or never was."""
         return await self._backend.find(endpoint_id)
 
+    def last_known(self, endpoint_id: str) -> tuple[str, Iterable[str]]:
+        """Return topic and events of an endpoint that has ended, empty ones if not known (D-43)."""
+        return self._last_known.of(endpoint_id, self._clock.monotonic())
+
     async def join(self, subscription: Subscription, sink: FrameSink) -> Link | None:
         """A socket was opened at the endpoint: confirm, replay, deliver from now on.
 
@@ -197,6 +212,7 @@ class Hub:
         record = replace(newest, expires_at=self._expiry(newest.lease_seconds))
         if not await self._backend.replace(record, announce=False):
             return None
+        self._last_known.note(record, self._clock.monotonic())
         link = self._fanout.attach(record, sink, self._clock.monotonic())
         if link.channel.needs_replay:
             session = await self._backend.load(subscription.topic)
@@ -256,8 +272,17 @@ class Hub:
             if decision.broadcast is None or await self._backend.commit(
                 notification.topic, session.revision, decision
             ):
+                _log_remarks(notification.topic, decision.remarks)
                 return decision.answer
         raise Unavailable("the topic is too busy; retry with the same id", rule="CONT-06")
+
+    def _with_post_ids(self, notification: EventNotification) -> EventNotification:
+        if Dialect.POST_WITHOUT_ID not in self._rules.session.dialects:
+            return notification
+        completed = with_post_ids(notification, iter(new_id, ""))
+        if completed is not notification:
+            _log_remarks(notification.topic, (f"dialect {Dialect.POST_WITHOUT_ID.value}",))
+        return completed
 
     async def _own_subscription(self, request: SubscriptionRequest, grant: Grant) -> Subscription:
         """Return the caller's subscription that a request means, by endpoint or by name (D-48)."""
@@ -307,6 +332,12 @@ class Hub:
                     expires_at = now + _EXPIRE_SECONDS
             except Exception as error:
                 logger.error("a sweep failed: %s", type(error).__name__)
+
+
+def _log_remarks(topic: str, remarks: Iterable[str]) -> None:
+    """Log what was let pass: dialects (D-49) and faults of profiles (D-31)."""
+    for remark in remarks:
+        logger.info("let pass: topic %s, %s", topic_label(topic), remark)
 
 
 def _no_such_endpoint() -> InvalidRequest:

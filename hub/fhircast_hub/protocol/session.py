@@ -15,6 +15,13 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from fhircast_hub.protocol.content import Content, UpdateRules, parse_updates
+from fhircast_hub.protocol.dialects import (
+    Dialect,
+    anchor_in_dialect,
+    closed_in_dialect,
+    dialects_used,
+    required_in_dialect,
+)
 from fhircast_hub.protocol.errors import (
     ContextNotCurrent,
     ContextNotOpen,
@@ -25,6 +32,7 @@ from fhircast_hub.protocol.errors import (
     VersionConflict,
 )
 from fhircast_hub.protocol.events import SYNC_ERROR, EventKind, required_keys
+from fhircast_hub.protocol.profiles import profile_faults
 from fhircast_hub.protocol.selection import without_unknown
 from fhircast_hub.protocol.syncerror import check_sync_error, failed_event_id
 
@@ -46,6 +54,9 @@ class Rules:
         max_content_resources: Resources in the content of one context.
         remembered_ids: Event ids per session that are recognised when they come again (D-28).
         refuses_post: POST entries of an update are refused (D-05).
+        refuses_profile_faults: So are opens and closes that their profiles do not allow (D-31).
+        updates_current_only: An update of an open context that is not current is refused (CONT-23).
+        dialects: Ways of deployed applications that are understood (D-49).
     """
 
     ira: bool = False
@@ -54,6 +65,9 @@ class Rules:
     max_content_resources: int = 10_000
     remembered_ids: int = 128
     refuses_post: bool = False
+    refuses_profile_faults: bool = False
+    updates_current_only: bool = False
+    dialects: frozenset[Dialect] = frozenset()
 
     @property
     def updates(self) -> UpdateRules:
@@ -164,11 +178,13 @@ class Decision:
         session: The session afterwards; the same object if nothing changes.
         broadcast: What every subscriber of the event gets; None for a recognised duplicate.
         answer: What the requester gets.
+        remarks: What was let pass, for the log: nothing in them comes from outside.
     """
 
     session: Session
     broadcast: EventNotification | None
     answer: Accepted
+    remarks: tuple[str, ...] = ()
 
 
 def decide(
@@ -198,13 +214,19 @@ def decide(
     """
     known = session.remembered.get(notification.id)
     if known is not None:
-        return _again(session, notification, known)
+        return _again(session, notification, known, rules)
     if (notification.happened_at - now).total_seconds() > rules.max_clock_ahead_seconds:
         raise InvalidRequest("timestamp", "lies in the future", rule="D-27")
-    _require_keys(notification, required_keys(notification.name, ira=rules.ira))
+    used = dialects_used(notification, rules.dialects)
+    keys = required_keys(notification.name, ira=rules.ira)
+    _require_keys(notification, required_in_dialect(keys, notification, used))
+    faults = profile_faults(notification)
+    if faults and rules.refuses_profile_faults:
+        raise faults[0]
     judge = _JUDGES[notification.name.kind]
     decision = judge(session, notification, version_id, rules)
-    return _remember(decision, notification, rules.remembered_ids)
+    remarks = (*(f"dialect {it.value}" for it in used), *(f"{it.rule} {it}" for it in faults))
+    return replace(_remember(decision, notification, rules.remembered_ids), remarks=tuple(remarks))
 
 
 def anchor_of(notification: EventNotification) -> str:
@@ -216,11 +238,13 @@ def anchor_of(notification: EventNotification) -> str:
     return _anchor_entry(notification).target
 
 
-def _again(session: Session, notification: EventNotification, known: Remembered) -> Decision:
+def _again(
+    session: Session, notification: EventNotification, known: Remembered, rules: Rules
+) -> Decision:
     """Recognise an id: an outstanding open or close goes out again, anything else not (D-28)."""
     if known.digest != notification.digest:
         raise DuplicateId
-    resent = _to_resend(session, notification) if known.out_of_sync else None
+    resent = _to_resend(session, notification, rules) if known.out_of_sync else None
     if resent is None:
         return Decision(session, None, known.answer)
     # The flag falls with the broadcast: whoever is still out of step raises a new SyncError.
@@ -229,11 +253,14 @@ def _again(session: Session, notification: EventNotification, known: Remembered)
     return Decision(session, resent, known.answer)
 
 
-def _to_resend(session: Session, notification: EventNotification) -> EventNotification | None:
+def _to_resend(
+    session: Session, notification: EventNotification, rules: Rules
+) -> EventNotification | None:
     """Return an open or close as it was broadcast, None if the state no longer is what it made."""
     if notification.name.kind is EventKind.CLOSE:
-        closed = anchor_of(notification) not in session.contexts
-        return notification.with_versions("") if closed else None
+        named = _closed_anchors(session, notification, rules.dialects)
+        is_closed = session.contexts.keys().isdisjoint(named)
+        return notification.with_versions("") if is_closed else None
     current = session.current_context
     latest = current.opened if current is not None else session.home
     return latest if latest is not None and latest.id == notification.id else None
@@ -244,7 +271,9 @@ def _open(
 ) -> Decision:
     if notification.name.anchor_type is None:
         return _home(session, notification, version_id)
-    anchor = _anchor_entry(notification, as_resource=True).target
+    anchor = anchor_in_dialect(session, notification, rules.dialects)
+    if anchor is None:
+        anchor = _anchor_entry(notification, as_resource=True).target
     known = session.contexts.get(anchor)
     if known is None and len(session.contexts) >= rules.max_open_contexts:
         raise LimitReached(
@@ -285,19 +314,19 @@ def _home(session: Session, notification: EventNotification, version_id: str) ->
 def _close(
     session: Session, notification: EventNotification, version_id: str, rules: Rules
 ) -> Decision:
-    anchor = anchor_of(notification)
     broadcast = notification.with_versions("")
-    known = session.contexts.get(anchor)
-    if known is None:
-        if rules.ira:
-            raise ContextNotOpen(notification.name.spelling)
+    named = _closed_anchors(session, notification, rules.dialects)
+    opened = {anchor: it.opened for anchor, it in session.contexts.items() if anchor in named}
+    if not opened and rules.ira:
+        raise ContextNotOpen(notification.name.spelling)
+    # D-26: a close that is older than the open it would end does not end it.
+    ended = {key for key, it in opened.items() if notification.happened_at >= it.happened_at}
+    if not ended:
         return _accepted(session, broadcast)
-    if notification.happened_at < known.opened.happened_at:
-        return _accepted(session, broadcast)  # D-26: older than the open it would end
     after = replace(
-        session, contexts={key: it for key, it in session.contexts.items() if key != anchor}
+        session, contexts={key: it for key, it in session.contexts.items() if key not in ended}
     )
-    if session.current == anchor:
+    if session.current in ended:
         after = replace(after, current="", version_id=version_id)
     return _accepted(after, broadcast)
 
@@ -305,11 +334,16 @@ def _close(
 def _update(
     session: Session, notification: EventNotification, version_id: str, rules: Rules
 ) -> Decision:
-    anchor, known = _open_anchor(session, notification)
-    if not notification.version_id:
+    anchor, known = _open_anchor(session, notification, rules)
+    based_on = notification.version_id
+    if not based_on and Dialect.UPDATE_WITHOUT_VERSION in rules.dialects:
+        based_on = known.version_id if anchor == session.current else ""
+    if not based_on:
         raise InvalidRequest("context.versionId", "missing", rule="CONT-02")
-    if notification.version_id != known.version_id:
-        raise VersionConflict(expected=known.version_id, got=notification.version_id, ira=rules.ira)
+    if rules.updates_current_only and session.current != anchor:
+        raise ContextNotCurrent(notification.name.spelling)
+    if based_on != known.version_id:
+        raise VersionConflict(expected=known.version_id, got=based_on, ira=rules.ira)
     updates = notification.entries("updates")
     if len(updates) != 1 or updates[0].head is None:
         raise InvalidRequest("context", "needs exactly one updates Bundle", rule="CONT-08")
@@ -331,7 +365,7 @@ def _update(
 def _select(
     session: Session, notification: EventNotification, _version_id: str, rules: Rules
 ) -> Decision:
-    anchor, known = _open_anchor(session, notification)
+    anchor, known = _open_anchor(session, notification, rules)
     if session.current != anchor:
         raise ContextNotCurrent(notification.name.spelling)
     # D-10: a selection makes no version; it shows the current one so that gaps are noticed.
@@ -393,8 +427,22 @@ def _is_newest_open(session: Session, notification: EventNotification) -> bool:
     return session.opened_at is None or notification.happened_at >= session.opened_at
 
 
-def _open_anchor(session: Session, notification: EventNotification) -> tuple[str, OpenContext]:
-    anchor = anchor_of(notification)
+def _closed_anchors(
+    session: Session, notification: EventNotification, dialects: frozenset[Dialect]
+) -> set[str]:
+    """Return the contexts that a close names; they need not be open."""
+    named = set(closed_in_dialect(session, notification, dialects))
+    if notification.entries(notification.name.anchor_key):
+        named.add(anchor_of(notification))
+    return named
+
+
+def _open_anchor(
+    session: Session, notification: EventNotification, rules: Rules
+) -> tuple[str, OpenContext]:
+    anchor = anchor_in_dialect(session, notification, rules.dialects)
+    if anchor is None:
+        anchor = anchor_of(notification)
     if anchor not in session.contexts:
         raise ContextNotOpen(notification.name.spelling)
     return anchor, session.contexts[anchor]
