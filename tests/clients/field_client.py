@@ -161,6 +161,13 @@ class FieldClient:
         self._socket.transport.abort()
         await self._socket.wait_closed()
 
+    async def close_as_browsers_do(self) -> None:
+        """Close with a frame that has no code: what `close()` without arguments sends."""
+        assert self._socket is not None
+        async with self._socket.send_context():
+            self._socket.protocol.send_close()
+        await self._socket.wait_closed()
+
     def start(self, work: Coroutine[Any, Any, None]) -> None:
         """Do something in the background for as long as the client lives."""
         self._tasks.append(asyncio.create_task(work))

@@ -107,11 +107,11 @@ class Ohif(FieldClient):
         return await self.publish("DiagnosticReport-update", {"key": "updates", "resource": bundle})
 
     async def unsubscribe(self) -> httpx.Response:
-        """Names itself and no endpoint, then closes its socket whatever the answer."""
+        """Name itself and no endpoint, then close the socket whatever the answer."""
         self._wants_to_subscribe_again = False
         answer = await self.post_form(self._form("unsubscribe"))
-        if self._socket is not None:
-            await self._socket.close()
+        if self.close_code is None:
+            await self.close_as_browsers_do()
         return answer
 
     async def _listen(self) -> None:

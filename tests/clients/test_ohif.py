@@ -184,9 +184,10 @@ async def test_its_name_is_its_own_among_names(
 
 
 async def test_an_ambiguous_name_ends_nobody(
-    hub: RunningHub, come_in: ComeIn, meet_neighbour: MeetNeighbour
+    start_hub: StartHub, come_in: ComeIn, meet_neighbour: MeetNeighbour
 ) -> None:
-    """D-48: two of one name and subject: 400, which names the field; its close is a leave."""
+    """D-48, D-51: two of one name: 400; and a close without a code is a lost connection."""
+    hub = await start_hub(reconnect_grace_seconds="0.1")
     neighbour = await meet_neighbour(hub.origin)
     one, two = [await come_in(Ohif(hub.origin, TOPIC)) for _ in range(2)]
     one.name = two.name
@@ -194,18 +195,22 @@ async def test_an_ambiguous_name_ends_nobody(
     await two.subscribe()
     refused = await one.unsubscribe()
     assert (refused.status_code, refused.text.split(":")[0]) == (400, "hub.channel.endpoint")
+    for client in (neighbour, two):
+        assert (await client.next_event())["event"]["hub.event"].lower() == "syncerror"
     await neighbour.nothing_but_a_marker_comes(two)
 
 
 async def test_a_nameless_one_ends_nobody(
-    hub: RunningHub, come_in: ComeIn, meet_neighbour: MeetNeighbour
+    start_hub: StartHub, come_in: ComeIn, meet_neighbour: MeetNeighbour
 ) -> None:
-    """D-48: no name is 400 even for the only subscription there is."""
+    """D-48: no name is 400 even for the only subscription there is; it was given one (D-36)."""
+    hub = await start_hub(reconnect_grace_seconds="0.1")
+    neighbour = await meet_neighbour(hub.origin)
     ohif = await come_in(Ohif(hub.origin, TOPIC))
     ohif.name = ""
     await ohif.subscribe()
     assert (await ohif.unsubscribe()).status_code == 400
-    neighbour = await meet_neighbour(hub.origin)
+    assert codings(await neighbour.next_event())["subscribername"].startswith("anonymous-")
     await neighbour.nothing_but_a_marker_comes()
 
 
