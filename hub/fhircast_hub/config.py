@@ -133,7 +133,7 @@ class Settings:
     allowed_origins: tuple[str, ...] = _setting(
         (),
         "Origins of browser pages that may call the hub, comma separated; * for all.",
-        kind="list",
+        kind="origins",
     )
     log_format: str = _choice("text", "Form of the log on standard error.", "text", "json")
 
@@ -284,7 +284,7 @@ def _parse(variable: str, text: str, metadata: Mapping[str, Any]) -> Any:
             if text.lower() not in {"0", "1", "true", "false", "yes", "no", ""}:
                 raise SettingError(variable, text, "1 or 0")
             return text.lower() in {"1", "true", "yes"}
-        case "list" | "names" | "paths":
+        case "names" | "paths" | "origins":
             return _parse_list(variable, text, kind, metadata)
         case "path":
             if not _is_path(text):
@@ -311,7 +311,19 @@ def _parse_list(
         raise SettingError(
             variable, text, "a comma separated list of paths that start and do not end with /"
         )
+    if kind == "origins" and not all(map(_is_origin, parts)):
+        raise SettingError(
+            variable, text, "a comma separated list of origins (https://host:port, no path), or *"
+        )
     return parts
+
+
+def _is_origin(text: str) -> bool:
+    # What does not look like what a browser sends would never match, and nobody would know why.
+    scheme, _, rest = text.partition("://")
+    return text in {"*", "null"} or bool(
+        scheme and rest and text == text.lower() and not set(rest) & set("/?#@ ")
+    )
 
 
 def _is_path(text: str) -> bool:

@@ -262,6 +262,34 @@ def test_a_proprietary_event_is_opaque(items: list[Json]) -> None:
     assert value(encode_notification(decision.broadcast)) == sent
 
 
+EXTENSION = {"x": [1.50, {"y": None}]}
+
+
+@pytest.mark.parametrize("where", ["message", "event", "item", "key"])
+def test_an_extension_passes_unchanged(where: str) -> None:
+    """2.8, GEN-04: at every level, and as an item of its own."""
+    sent = message("Patient-open", [item(PATIENT), {"key": "extension", "data": EXTENSION}])
+    if where != "key":
+        place = {"message": sent, "event": sent["event"], "item": sent["event"]["context"][0]}
+        place[where]["extension"] = EXTENSION
+    decision = judge(new_session(), parsed(sent))
+    assert decision.broadcast is not None
+    shown = value(encode_notification(decision.broadcast))
+    del shown["event"]["context.versionId"]
+    assert shown == sent
+
+
+@pytest.mark.parametrize("wrong", [[], "x", 1, None, True])
+@pytest.mark.parametrize("where", ["message", "event", "item"])
+def test_an_extension_is_an_object(where: str, wrong: object) -> None:
+    """2.8, GEN-04."""
+    sent = message("Patient-open", [item(PATIENT)])
+    place = {"message": sent, "event": sent["event"], "item": sent["event"]["context"][0]}
+    place[where]["extension"] = wrong
+    with pytest.raises(InvalidRequest, match=r"^extension: "):
+        parsed(sent)
+
+
 def test_our_timestamps_end_in_z() -> None:
     """D-50."""
     moment = datetime(2026, 3, 2, 13, 0, 0, 5_000, tzinfo=timezone(timedelta(hours=1)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from builders import PATIENT, TOPIC, Json, put
+from builders import PATIENT, TOPIC, Json, item, put
 from wire_messages import (
     ALL_EVENTS,
     open_request,
@@ -87,3 +87,14 @@ async def test_a_subscriber_that_finds_a_message_too_large(hub: RunningHub) -> N
     outcome = (await watcher.followed())["event"]["context"][0]["resource"]
     assert [it["code"] for it in outcome["issue"]] == ["processing", "too-long"]
     assert len(outcome["issue"][0]["details"]["coding"]) == 4
+
+
+async def test_an_extension_passes_as_it_is(hub: RunningHub) -> None:
+    """2.8, GEN-04: ws(B) has the identical item; another value than an object is 400."""
+    socket = await hub.wire.join(TOPIC, ALL_EVENTS)
+    extension = {"key": "extension", "data": {"x": 1}}
+    sent = request("Patient-open", item(PATIENT), extension)
+    assert (await hub.wire.post(sent)).status_code == 202
+    assert (await socket.followed())["event"]["context"][-1] == extension
+    answer = await hub.wire.post({**patient_request(2), "extension": []})
+    assert (answer.status_code, answer.text.split(":")[0]) == (400, "extension")

@@ -50,6 +50,7 @@ class _Entry(msgspec.Struct, frozen=True):
     key: str
     resource: Raw = Raw()
     reference: Raw = Raw()
+    extension: Raw = Raw()
 
 
 class _Reference(msgspec.Struct, frozen=True):
@@ -165,6 +166,8 @@ def parse_notification(body: bytes) -> EventNotification:
     event_json = _required(outer, "event", Raw, "EVT-02")
     event = _decode(event_json, dict[str, Raw], "event", "EVT-02")
     timestamp = _required(outer, "timestamp", str, "EVT-02")
+    for fields in (outer, event):
+        _check_extension(fields.get("extension", Raw()))
     name = parse_event_name(_required(event, "hub.event", str, "EVT-02"))
     versions = {} if name.kind is EventKind.PROPRIETARY else _versions(event)
     return EventNotification(
@@ -355,12 +358,19 @@ def _bounded(text: str, field: str) -> str:
     return text
 
 
+def _check_extension(raw: bytes) -> None:
+    """GEN-04: the standard reserves the name for a JSON object; what is in it is not looked at."""
+    if raw:
+        _decode(raw, dict[str, Raw], "extension", "GEN-04")
+
+
 def _parse_context(raw: bytes) -> tuple[ContextEntry, ...]:
     return tuple(map(_parse_entry, _decode(raw, list[Raw], "context", "EVT-02")))
 
 
 def _parse_entry(raw: Raw) -> ContextEntry:
     entry = _decode(raw, _Entry, "context", "EVT-02")
+    _check_extension(entry.extension)
     head = None
     if entry.resource and not (entry.key == "select" and bytes(entry.resource) == b"[]"):
         field = f"context.{_shown_key(entry.key)}.resource"
