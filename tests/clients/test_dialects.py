@@ -146,3 +146,23 @@ async def test_a_post_without_id_gets_one(
     UUID(shared["id"])
     assert bundles == [[{**entry, "resource": shared}]] * 2
     assert shared == {**nameless, "id": shared["id"]}
+
+
+async def test_a_measurement_in_a_report_less_context(
+    start_hub: StartHub, come_in: ComeIn, meet_neighbour: MeetNeighbour
+) -> None:
+    """D-49: both dialects at once: OHIF measures in what Rad AI opened, and the version goes on."""
+    hub = await start_hub(dialects="open-without-report,update-without-version")
+    neighbour = await meet_neighbour(hub.origin)
+    rad_ai = await come_in(RadAi(hub.origin, TOPIC))
+    ohif = await come_in(Ohif(hub.origin, TOPIC))
+    await ohif.subscribe()
+    _, patient, study = case(1)
+    opened = await rad_ai.publish_open(item(patient), item(study))
+    await neighbour.next_event()
+    answer = await ohif.publish_measurement("m-1")
+    assert answer.status_code == 202, answer.text
+    event = (await neighbour.next_event())["event"]
+    assert event["context.priorVersionId"] == opened.json()["context.versionId"]
+    assert event["context.versionId"] == answer.json()["context.versionId"]
+    assert len((await ohif.get_context())["context"][-1]["resource"]["entry"]) == 3

@@ -161,6 +161,27 @@ async def test_it_stops_when_its_subscription_is_over(
     await neighbour.nothing_but_a_marker_comes()
 
 
+async def test_its_lease_is_what_the_site_sets(
+    start_hub: StartHub, come_in: ComeIn, meet_neighbour: MeetNeighbour
+) -> None:
+    """SUB-08, CONF-03: it asks for none and never renews, so the default is how long it stays."""
+    hub = await start_hub(lease_default_seconds="1")
+    medplum = await come_in(Medplum(hub.origin, TOPIC))
+    await medplum.join()
+    assert [await medplum.next_state() for _ in range(3)] == ["connect", "denied", "disconnect"]
+    assert medplum.frames[-1]["hub.reason"] == "lease ended"
+    await (await meet_neighbour(hub.origin)).nothing_but_a_marker_comes()
+
+
+async def test_a_hub_that_stops_tells_it_so(hub: RunningHub, come_in: ComeIn) -> None:
+    """CONF-05, D-22: a session kept in memory is gone with the hub: denied, not left to retry."""
+    medplum = await come_in(Medplum(hub.origin, TOPIC))
+    await medplum.join()
+    await hub.stop()
+    assert [await medplum.next_state() for _ in range(3)] == ["connect", "denied", "disconnect"]
+    assert medplum.close_code == 1001
+
+
 async def test_a_refused_upgrade_would_be_tried_for_ever(hub: RunningHub, come_in: ComeIn) -> None:
     """D-43: which is why only a malformed id, that no hub handed out, gets 404."""
     medplum = await come_in(Medplum(hub.origin, TOPIC))
