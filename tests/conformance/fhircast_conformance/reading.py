@@ -1,27 +1,13 @@
-"""What frames and answers say, and set-up steps around them, for checks of sessions."""
+"""What frames and answers say."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fhircast_conformance.check import Blocked
-from fhircast_conformance.messages import new_case, target
+from fhircast_conformance.messages import target
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from fhircast_conformance.bench import Bench
     from fhircast_conformance.messages import Json
-    from fhircast_conformance.wire import Socket, Wire
-
-REPORT = (
-    "DiagnosticReport-open",
-    "DiagnosticReport-close",
-    "DiagnosticReport-update",
-    "DiagnosticReport-select",
-)
-"""A reporting session without SyncErrors: a subscriber to these gets neither them nor derived
-opens of other types, so they cannot disturb what is judged."""
 
 
 def name_of(frame: Json) -> str:
@@ -91,49 +77,7 @@ def names(frame: Json, name: str) -> bool:
     )
 
 
-async def seen(bench: Bench, socket: Socket, event: Json, wire: Wire | None = None) -> Json:
-    """Publish an event and return its frame on a socket, acknowledged: now it has been done.
-
-    Raises:
-        Blocked: The hub refused it, or the frame did not come.
-    """
-    await bench.publish(event, wire)
-    frame = await bench.frame(socket)
-    while frame.get("id") != event["id"]:  # a derived open or a SyncError, which may come
-        frame = await bench.frame(socket)
-    return frame
-
-
-async def sync_error(bench: Bench, socket: Socket) -> Json:
-    """Return the next SyncError of a socket, acknowledged; for set-up.
-
-    Raises:
-        Blocked: None came.
-    """
-    frame = await bench.frame(socket)
-    while name_of(frame) != "syncerror":
-        frame = await bench.frame(socket)
-    return frame
-
-
-async def unacknowledged(bench: Bench, socket: Socket) -> Json:
-    """Return the next frame without acknowledging it; for set-up.
-
-    Raises:
-        Blocked: None came.
-    """
-    try:
-        return await socket.next(within=bench.timers.answer)
-    except TimeoutError as late:
-        raise Blocked("a frame that is due did not come") from late
-
-
-async def acknowledging(bench: Bench, name: str, events: Iterable[str]) -> Socket:
-    """Join a subscriber that acknowledged a Patient-open once, so that the rule binds it (D-41).
-
-    Raises:
-        Blocked: The hub did not go along.
-    """
-    socket = await bench.join(name, events)
-    await seen(bench, socket, new_case().opens_patient(bench.topic))
-    return socket
+def is_empty(view: Json, *, is_ira: bool) -> bool:
+    """Whether a GET's answer shows no context; under IRA it may always hold an empty content."""
+    items = items_of(view) if is_ira else view["context"]
+    return view["context.type"] == "" and items == [] and not content_of(view)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from fhircast_conformance.check import Blocked, NotApplicable, check, expect
 from fhircast_conformance.messages import item, message, new_case, new_id, target
-from fhircast_conformance.reading import REPORT, name_of, seen, shows, version_of
+from fhircast_conformance.reading import name_of, shows, version_of
+from fhircast_conformance.steps import REPORT, seen
 
 if TYPE_CHECKING:
     from fhircast_conformance.bench import Bench

@@ -8,8 +8,9 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from fhircast_conformance.check import Blocked, NotApplicable, check, expect
 from fhircast_conformance.messages import new_case
-from fhircast_conformance.reading import REPORT, acknowledging, coding_list, names, seen, shows
-from fhircast_conformance.reading import sync_error as told
+from fhircast_conformance.reading import coding_list, names, shows
+from fhircast_conformance.steps import REPORT, acknowledging, seen
+from fhircast_conformance.steps import sync_error as told
 
 if TYPE_CHECKING:
     from fhircast_conformance.bench import Bench

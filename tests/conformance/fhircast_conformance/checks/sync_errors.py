@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from fhircast_conformance.check import check, expect
 from fhircast_conformance.messages import new_case, sync_error
-from fhircast_conformance.reading import coding_list, issue_of, names, seen, unacknowledged
-from fhircast_conformance.reading import sync_error as told
+from fhircast_conformance.reading import coding_list, issue_of, names
+from fhircast_conformance.steps import seen, unacknowledged
+from fhircast_conformance.steps import sync_error as told
 
 if TYPE_CHECKING:
     from fhircast_conformance.bench import Bench

@@ -8,8 +8,9 @@ from websockets.exceptions import ConnectionClosed
 
 from fhircast_conformance.check import Blocked, NotApplicable, check, expect, fail
 from fhircast_conformance.messages import new_case
-from fhircast_conformance.reading import acknowledging, coding_list, name_of, names, seen
-from fhircast_conformance.reading import sync_error as told
+from fhircast_conformance.reading import coding_list, name_of, names
+from fhircast_conformance.steps import acknowledging, seen
+from fhircast_conformance.steps import sync_error as told
 
 if TYPE_CHECKING:
     from fhircast_conformance.bench import Bench
