@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+from typing import TYPE_CHECKING, TypeVar
+
+from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from fhircast_conformance.check import Blocked
 from fhircast_conformance.messages import new_case, put, target
 from fhircast_conformance.reading import content_of, name_of, version_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Coroutine, Iterable
+    from typing import Any
 
     from fhircast_conformance.bench import Bench
     from fhircast_conformance.messages import Case, Json
     from fhircast_conformance.wire import Socket, Wire
+
+_T = TypeVar("_T")
 
 CONTENT = "DiagnosticReport-update"
 """A hub that declares this event shares content."""
@@ -65,6 +71,23 @@ async def unacknowledged(bench: Bench, socket: Socket) -> Json:
         raise Blocked("a frame that is due did not come") from late
 
 
+async def next_event(bench: Bench, socket: Socket) -> Json:
+    """Return the next event of a socket, acknowledged; a confirmation may come before it (D-12).
+
+    Raises:
+        Blocked: None came, or the hub closed the socket.
+    """
+    try:
+        frame = await unacknowledged(bench, socket)
+        while frame.get("hub.mode") == "subscribe":
+            frame = await unacknowledged(bench, socket)
+    except ConnectionClosed as closed:
+        raise Blocked("the hub closed the socket") from closed
+    if "id" in frame:
+        await socket.acknowledge(frame)
+    return frame
+
+
 async def acknowledging(bench: Bench, name: str, events: Iterable[str]) -> Socket:
     """Join a subscriber that acknowledged a Patient-open once, so that the rule binds it (D-41).
 
@@ -109,3 +132,33 @@ async def holds(bench: Bench, resource: Json) -> bool:
         Blocked: Reading it failed.
     """
     return target(resource) in content_of(await bench.context())
+
+
+async def is_confirmed(bench: Bench, endpoint: str) -> bool:
+    """Whether the hub confirms a subscription at this endpoint, instead of refusing or denying it.
+
+    Raises:
+        Blocked: Neither came.
+    """
+    try:
+        socket = await bench.wire.connect(endpoint, "again")
+        frame = await socket.next(within=bench.timers.answer)
+    except (InvalidHandshake, ConnectionClosed, OSError):
+        return False
+    except TimeoutError as late:
+        raise Blocked("neither a confirmation nor a refusal came") from late
+    return frame.get("hub.mode") == "subscribe"
+
+
+async def together(*steps: Coroutine[Any, Any, _T]) -> list[_T]:
+    """Run steps at once and return their results; the first that goes wrong ends them all.
+
+    Raises:
+        Exception: What that step raised.
+    """
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            running = [tasks.create_task(step) for step in steps]
+    except ExceptionGroup as group:
+        raise group.exceptions[0] from None
+    return [it.result() for it in running]

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from websockets.exceptions import ConnectionClosed, InvalidHandshake
-
-from fhircast_conformance.check import Blocked, NotApplicable, check, expect
+from fhircast_conformance.check import NotApplicable, check, expect
 from fhircast_conformance.messages import new_case
 from fhircast_conformance.reading import coding_list, names, shows
-from fhircast_conformance.steps import REPORT, acknowledging, seen
+from fhircast_conformance.steps import REPORT, acknowledging, is_confirmed, seen
 from fhircast_conformance.steps import sync_error as told
 
 if TYPE_CHECKING:
@@ -78,19 +76,10 @@ async def lost_subscription_has_ended(bench: Bench) -> None:
     a, b, _ = await _lost(bench)
     await bench.pause(bench.timers.grace)
     await told(bench, a)
-    expect(not await is_joinable(bench, b), "the endpoint of a lost subscriber is still confirmed")
-
-
-async def is_joinable(bench: Bench, socket: Socket) -> bool:
-    """Whether the hub still confirms a subscription at this endpoint."""
-    try:
-        again = await bench.wire.connect(socket.endpoint, socket.name)
-        frame = await again.next(within=bench.timers.answer)
-    except (InvalidHandshake, ConnectionClosed, OSError):
-        return False
-    except TimeoutError as late:
-        raise Blocked("neither a confirmation nor a refusal came") from late
-    return frame.get("hub.mode") == "subscribe"
+    expect(
+        not await is_confirmed(bench, b.endpoint),
+        "the endpoint of a lost subscriber is still confirmed",
+    )
 
 
 @check("D-40", title="An open context outlives the moment in which nobody is subscribed")
