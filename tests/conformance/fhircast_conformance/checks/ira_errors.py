@@ -46,7 +46,7 @@ async def _opened(bench: Bench, *following: Socket) -> Json:
 
 
 @check("IRA-HUB-15", title="Every subscriber gets a notification of its own")
-async def every_subscriber_is_notified(bench: Bench) -> None:
+async def each_subscriber_has_its_own_notification(bench: Bench) -> None:
     sockets = await _three(bench)
     event = new_case().opens(bench.topic)
     await bench.publish(event)

@@ -89,7 +89,7 @@ async def close_before_its_own_open_closes_nothing(bench: Bench) -> None:
 
 
 @check("D-13", title="Replay: oldest first, the current context last, as first distributed")
-async def replay_is_in_order(bench: Bench) -> None:
+async def current_context_is_replayed_last(bench: Bench) -> None:
     events = [*REPORT, "ImagingStudy-open", "Patient-open"]
     a = await bench.join("A", events)
     case = new_case()
