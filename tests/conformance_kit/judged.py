@@ -59,7 +59,7 @@ async def hub_under_test(profile: Profile, **settings: str) -> AsyncIterator[Hub
 
 async def judge(hub: HubUnderTest, only: Sequence[str] = ()) -> Run:
     """Run the kit on a hub."""
-    return await run_checks(hub, select_checks(all_checks(), hub.profile, only), parallel=16)
+    return await run_checks(hub, select_checks(all_checks(), hub.profile, only), parallel=12)
 
 
 def not_passed(run: Run) -> list[str]:
