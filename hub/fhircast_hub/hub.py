@@ -49,6 +49,9 @@ logger = logging.getLogger(__name__)
 _COMMIT_ATTEMPTS = 50
 """Lost races after which a request is refused as unavailable; each loss means another one won."""
 
+_REMARKS_SHOWN = 8
+"""Faults of one event that the log names; a large event must not fill it."""
+
 _SWEEP_SECONDS = 0.1
 """How often time passes for leases, missing responses and the grace."""
 
@@ -172,7 +175,13 @@ class Hub:
         grant.require_topic(notification.topic)
         name = notification.name
         grant.scopes.require(name.key, "write", event=name.spelling)
-        return await self._commit(self._with_post_ids(notification))
+        if Dialect.POST_WITHOUT_ID not in self._rules.session.dialects:
+            return await self._commit(notification)
+        completed = with_post_ids(notification, iter(new_id, ""))
+        accepted = await self._commit(completed)
+        if completed is not notification:
+            _log_remarks(notification.topic, (f"dialect {Dialect.POST_WITHOUT_ID.value}",))
+        return accepted
 
     async def current_context(self, topic: str, grant: Grant) -> bytes:
         """Return the JSON of the current context.
@@ -276,14 +285,6 @@ class Hub:
                 return decision.answer
         raise Unavailable("the topic is too busy; retry with the same id", rule="CONT-06")
 
-    def _with_post_ids(self, notification: EventNotification) -> EventNotification:
-        if Dialect.POST_WITHOUT_ID not in self._rules.session.dialects:
-            return notification
-        completed = with_post_ids(notification, iter(new_id, ""))
-        if completed is not notification:
-            _log_remarks(notification.topic, (f"dialect {Dialect.POST_WITHOUT_ID.value}",))
-        return completed
-
     async def _own_subscription(self, request: SubscriptionRequest, grant: Grant) -> Subscription:
         """Return the caller's subscription that a request means, by endpoint or by name (D-48)."""
         if request.endpoint_id:
@@ -334,10 +335,13 @@ class Hub:
                 logger.error("a sweep failed: %s", type(error).__name__)
 
 
-def _log_remarks(topic: str, remarks: Iterable[str]) -> None:
-    """Log what was let pass: dialects (D-49) and faults of profiles (D-31)."""
-    for remark in remarks:
-        logger.info("let pass: topic %s, %s", topic_label(topic), remark)
+def _log_remarks(topic: str, remarks: tuple[str, ...]) -> None:
+    """Log what was let pass, in one line: dialects (D-49) and faults of profiles (D-31)."""
+    if remarks:
+        shown = "; ".join(remarks[:_REMARKS_SHOWN])
+        more = len(remarks) - _REMARKS_SHOWN
+        rest = f"; and {more} more" if more > 0 else ""
+        logger.info("let pass: topic %s, %s%s", topic_label(topic), shown, rest)
 
 
 def _no_such_endpoint() -> InvalidRequest:
