@@ -78,11 +78,11 @@ class Desk:
         hub = self._hub
         self._note(f"POST {post.name}", body.decode(errors="replace"))
         hub.record.add(post)
+        while hub.post_fault == "silent":
+            if await request.is_disconnected():
+                return PlainTextResponse("nobody waits any more", 503)
+            await asyncio.sleep(0.02)  # what is waited for has no event of its own
         fault = hub.post_fault
-        if fault == "silent":
-            while not await request.is_disconnected() and hub.post_fault == "silent":  # noqa: ASYNC110
-                await asyncio.sleep(0.02)  # what is waited for has no event of its own
-            return self._answer(503, "too late")
         if isinstance(fault, int):
             post.status = fault
             return self._answer(fault, f"the played hub answers {fault} on purpose")
@@ -93,6 +93,7 @@ class Desk:
         if fault == "late":
             await asyncio.sleep(hub.late_seconds)
         post.status, answer = await hub.request(post)
+        hub.record.pulse()
         return self._answer(post.status, answer)
 
     async def context(self, request: Request) -> Response:

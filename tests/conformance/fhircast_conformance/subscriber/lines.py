@@ -86,11 +86,13 @@ class Line:
             return False
         return True
 
-    async def read(self, record: Record, trace: Trace, now: Callable[[], float]) -> None:
+    async def read(
+        self, record: Record, trace: Callable[[], Trace], now: Callable[[], float]
+    ) -> None:
         """Read answers until the socket ends."""
         try:
             async for data in self.socket:
-                trace.frame(APPLICATION, "hub", data)
+                trace().frame(APPLICATION, "hub", data)
                 self._take(data, record, now())
         except ConnectionClosed:
             pass
@@ -99,7 +101,7 @@ class Line:
             delivery.is_lost = delivery.answer is None
         received = self.socket.protocol.close_rcvd
         code = received.code if received is not None else 1006
-        trace.add(APPLICATION, "hub", f"socket closed {code}")
+        trace().add(APPLICATION, "hub", f"socket closed {code}")
         record.add(Closed(now(), self.endpoint, code, not self.ended_by_hub))
 
     def _take(self, data: str | bytes, record: Record, at: float) -> None:

@@ -91,7 +91,7 @@ class PlayedHub:
         self.hub_url = ""
         self.shared: dict[str, Json] = {}
         self.errors_about: set[str] = set()
-        self._accepted: dict[str, tuple[Json, Json]] = {}
+        self._accepted: dict[str, tuple[Json, Json, Json]] = {}
         self._host, self._port = host, port
         self._ws_url = ""
         self._subscriptions: dict[str, Subscription] = {}
@@ -267,7 +267,9 @@ class PlayedHub:
     async def request(self, post: Post) -> tuple[int, Json | str]:
         """Take a context change request in, and notify everybody; once per id (D-28)."""
         if post.id in self._accepted:
-            answer, broadcast = self._accepted[post.id]
+            taken, answer, broadcast = self._accepted[post.id]
+            if taken != post.message:
+                return 409, "id: another event had it (D-28)"
             if post.id in self.errors_about:
                 await self.notify(broadcast)
             return 202, answer
@@ -277,7 +279,7 @@ class PlayedHub:
             return refused.status, str(refused)
         version = broadcast["event"].get("context.versionId")
         answer = {"id": post.id} | ({"context.versionId": version} if version else {})
-        self._accepted[post.id] = answer, broadcast
+        self._accepted[post.id] = post.message, answer, broadcast
         post.status = 202  # before the broadcast, which may be answered first
         await self.notify(broadcast)
         return 202, answer
@@ -310,7 +312,7 @@ class PlayedHub:
             it.hang_up()
             await it.socket.close(1008, "replaced")
         await self._replay(line)
-        await line.read(self.record, self.trace, self.now)
+        await line.read(self.record, lambda: self.trace, self.now)
 
     async def _confirm(self, line: Line) -> None:
         subscription = self._of(line)

@@ -70,6 +70,7 @@ class Session:
         self.contexts: dict[str, Context] = {}
         self.current = ""
         self.newest_open: datetime | None = None
+        self.ever_opened: set[str] = set()
         self._ira = ira
         self._versions = itertools.count(1)
         self.version = self._next()
@@ -116,6 +117,7 @@ class Session:
         }
 
     def _open(self, anchor: str, message: Json) -> Json:
+        self.ever_opened.add(anchor)
         happened_at = moment(message.get("timestamp"))
         known = self.contexts.get(anchor)
         version, prior = self._next(), known.version if known else ""

@@ -57,6 +57,7 @@ class Stage:
         waits: Deadlines and watching times.
         findings: Of the scenario that runs.
         say: Tells the operator what goes on.
+        is_mute: Whether the application never answered anything: nobody waits for it any more.
     """
 
     def __init__(
@@ -77,7 +78,8 @@ class Stage:
         self._wanted = wanted
         self._watch = Watch(hub, self.findings, actor=actor)
         self._judged: set[int] = set()
-        self._is_mute = False
+        self._kind = ""
+        self.is_mute = False
         hub.late_seconds = waits.late
 
     # A scenario begins and ends
@@ -105,13 +107,15 @@ class Stage:
     async def settle(self) -> None:
         """Wait until every notification is answered or overdue, and judge each once."""
         waiting = [it for it in self.hub.deliveries() if id(it) not in self._judged]
-        await self.hub.answered(waiting, 0 if self._is_mute else self.waits.ack)
+        await self.hub.answered(waiting, 0 if self.is_mute else self.waits.ack)
         for delivery in waiting:
             self._judged.add(id(delivery))
+            if self.is_mute and delivery.answer is None:
+                continue  # nobody waited for it; that it never answers was judged before
             self._watch.judge_answer(delivery)
         everything = self.hub.deliveries()
         silent = [it for it in everything if it.answer is None and not it.is_lost]
-        self._is_mute = bool(silent) and all(it.answer is None for it in everything)
+        self.is_mute = bool(silent) and all(it.answer is None for it in everything)
 
     async def joined(self) -> None:
         """Make sure that the application has a confirmed subscription.
@@ -146,9 +150,11 @@ class Stage:
         Raises:
             NotApplicable: It follows none that the kit can play.
         """
-        for kind in ("DiagnosticReport", "ImagingStudy", "Patient"):
+        for kind in ("Patient", "ImagingStudy", "DiagnosticReport"):
             if self.hub.wants(f"{kind}-open"):
-                return kind
+                self._kind = kind
+        if self._kind:
+            return self._kind
         raise NotApplicable("the application subscribed to no open that the kit plays")
 
     def need(self, *events: str) -> None:
@@ -219,7 +225,7 @@ class Stage:
         """
         if not deliveries:
             raise Blocked(f"{name} could not be sent: the application is not connected")
-        if not await self.hub.answered(deliveries, 0 if self._is_mute else self.waits.ack):
+        if not await self.hub.answered(deliveries, 0 if self.is_mute else self.waits.ack):
             raise Blocked(f"{name} was not answered")
         statuses = [it.status for it in deliveries if it.status is not None]
         if not statuses:
@@ -249,7 +255,21 @@ class Stage:
         record = self.hub.record
         if not await record.until(lambda: record.posts(since, suffix), self.waits.action):
             raise Blocked(f"no {suffix} reached the hub within {self.waits.action:g} s")
-        return record.posts(since, suffix)[0]
+        post = record.posts(since, suffix)[0]
+        if self.hub.post_fault is None:
+            await record.until(lambda: post.status is not None, self.waits.action)
+        return post
+
+    async def followed_itself(self, post: Post) -> None:
+        """Wait until the application answered the broadcast of its own request."""
+
+        def echoes() -> list[Delivery]:
+            return [it for it in self.hub.deliveries() if it.id == post.id]
+
+        within = 0 if self.is_mute else self.waits.action
+        await self.hub.record.until(
+            lambda: echoes() and all(it.is_settled for it in echoes()), within
+        )
 
     async def quiet(self) -> None:
         """Watch for a while; what happens meanwhile is judged by who looks afterwards."""

@@ -97,6 +97,9 @@ class Watch:
             yield from judge_open(post)
         elif post.is_a("-close"):
             yield from judge_subjects(post.event)
+            meant = anchor_of(post.event)
+            if context is None and meant not in session.ever_opened:
+                context = session.contexts.get(session.current)  # it can mean no other one
             yield from judge_close(post, context)
         elif post.is_a("-update"):
             known = self._hub.newest_known(context.anchor) if context else set()

@@ -29,7 +29,7 @@ def judge_select(post: Post, current: str, recently: set[str]) -> Iterator[Findi
             answered yet.
     """
     chosen = [it for it in items_of(post.event) if it.get("key") == "select"]
-    is_cleared = len(chosen) == 1 and chosen[0].get("reference") in ([], None)
+    is_cleared = len(chosen) == 1 and chosen[0].get("reference") == []
     wrong = [it for it in chosen if not target_of(it) or "resource" in it]
     if not chosen:
         yield "SEL-01", "a selection without an item select"

@@ -62,6 +62,8 @@ async def waits_for_a_slow_hub(stage: Stage) -> None:
     since = await stage.act("open")
     first = await stage.posted("-open", since)
     await stage.hub.record.until(lambda: first.status is not None, stage.waits.late + 5)
+    await stage.followed_itself(first)
+    await stage.quiet()
     tries = [it for it in stage.hub.record.posts(since) if _is_same(it, first)]
     loop = f"sent {len(tries)} times while the answer took {stage.waits.late:g} s"
     stage.findings.judge("EVT-07", loop if len(tries) > 1 + MAX_RETRIES else "")
@@ -73,6 +75,7 @@ async def resends_what_was_not_followed(stage: Stage) -> None:
     stage.need("SyncError")
     since = await stage.act("open")
     first = await stage.posted("-open", since)
+    await stage.followed_itself(first)
     hub, waits = stage.hub, stage.waits
     hub.errors_about.add(first.id)
     told_at = hub.now()
@@ -102,6 +105,8 @@ async def resends_what_was_not_followed(stage: Stage) -> None:
 
 async def _judge_alive(stage: Stage, after: str) -> None:
     """Judge that the application still follows."""
+    if stage.is_mute:
+        return
     case = new_case()
     deliveries = await stage.send(stage.opening(case))
     alive = bool(deliveries) and await stage.hub.answered(deliveries, stage.waits.ack)

@@ -54,8 +54,9 @@ async def renews(stage: Stage) -> None:
         stage.findings.not_applicable("CONF-04", "it did not renew, as it may leave to a new join")
         return
     accepted = [it for it in record.forms(since) if it.is_subscribe and it.endpoint]
-    refused = f"the renewal could not be accepted ({accepted[0].status})"
-    stage.findings.judge("CONF-04", refused if accepted[0].status != 202 else "")
+    if accepted[0].status != 202:
+        raise Blocked(f"its renewal was refused ({accepted[0].status})")
+    stage.findings.judge("CONF-04")
 
 
 @scenario(

@@ -41,7 +41,10 @@ async def closes(stage: Stage) -> None:
     title="its update uses the version that others made last", gives=(*MESSAGE_ROWS, *UPDATE_ROWS)
 )
 async def updates(stage: Stage) -> None:
-    """Let others share content three times, then have content shared at the application."""
+    """Let others share content three times, then have content shared at the application.
+
+    A driver may share more than one update: one that removes something shows CONT-11.
+    """
     stage.need("DiagnosticReport-open", "DiagnosticReport-update")
     case, topic = new_case(), stage.hub.topic
     await stage.follow(case.opens(topic))
@@ -50,6 +53,7 @@ async def updates(stage: Stage) -> None:
         await stage.follow(case.updates(topic, version, put(case.observation())))
     since = await stage.act("update")
     await stage.posted("-update", since)
+    await stage.quiet()
 
 
 @scenario(title="it selects shared content", gives=(*MESSAGE_ROWS, "SEL-01", "SEL-03"))
