@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import shlex
-import signal
-import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
@@ -175,10 +173,7 @@ class Command:
         if process is None or process.returncode is not None:
             return False
         with suppress(ProcessLookupError):
-            if sys.platform == "win32":
-                process.send_signal(signal.CTRL_BREAK_EVENT)
-            else:
-                process.terminate()
+            process.terminate()
         try:
             async with asyncio.timeout(self._within):
                 await process.wait()

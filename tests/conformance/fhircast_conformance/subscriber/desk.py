@@ -155,6 +155,8 @@ def _frame_problem(message: Json, topic: str) -> str:
         return "event.hub.event: missing (EVT-02)"
     if not isinstance(event.get("context"), list):
         return "event.context: no array (EVT-02)"
+    if not all(isinstance(it, dict) for it in event["context"]):
+        return "event.context: an item that is no object (EVT-15)"
     return "" if event.get("hub.topic") == topic else "event.hub.topic: no such session (EVT-02)"
 
 

@@ -147,7 +147,7 @@ class Session:
         if context is None:
             raise Refused(409, f"context: {anchor} is not open (D-29)")
         event = message["event"]
-        bundles = [it.get("resource") for it in event["context"] if it.get("key") == "updates"]
+        bundles = [it.get("resource") for it in items_of(event) if it.get("key") == "updates"]
         if len(bundles) != 1 or not isinstance(bundles[0], dict):
             raise Refused(400, "context: not one item updates (CONT-08)")
         stated = str(event.get("context.versionId", ""))
@@ -155,7 +155,8 @@ class Session:
             status = 400 if self._ira else 409
             reason = f"context.versionId: version mismatch, {context.version} is the newest"
             raise Refused(status, f"{reason} (CONT-03)")
-        for entry in bundles[0].get("entry") or []:
+        entries = bundles[0].get("entry")
+        for entry in entries if isinstance(entries, list) else []:
             _apply(context.content, entry)
         prior, version = context.version, self._next()
         self._step(context, version)
@@ -177,7 +178,8 @@ class Session:
 def _apply(content: dict[str, Json], entry: Any) -> None:
     if not isinstance(entry, dict):
         return
-    resource, request = entry.get("resource"), entry.get("request") or {}
+    resource, request = entry.get("resource"), entry.get("request")
+    request = request if isinstance(request, dict) else {}
     if str(request.get("method", "")).upper() == "DELETE":
         content.pop(str(entry.get("fullUrl") or request.get("url")), None)
     elif isinstance(resource, dict):

@@ -154,7 +154,8 @@ def _selection(selection: Json) -> Iterator[Finding]:
 
 
 def _target(entry: Json) -> str:
-    resource, request = entry.get("resource"), entry.get("request") or {}
+    resource, request = entry.get("resource"), entry.get("request")
     if isinstance(resource, dict):
         return name_of(resource)
-    return str(entry.get("fullUrl") or request.get("url") or "")
+    url = request.get("url") if isinstance(request, dict) else ""
+    return str(entry.get("fullUrl") or url or "")

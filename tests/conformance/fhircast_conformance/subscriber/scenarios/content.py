@@ -45,6 +45,26 @@ async def reads_after_a_gap(stage: Stage) -> None:
     stage.findings.judge("IRA-SUB-04", "" if has_read else wrong)
 
 
+@scenario("IRA-SUB-04", title="content that an update only refers to is fetched, if it is wanted")
+async def fetches_what_is_only_referred_to(stage: Stage) -> None:
+    """Share an Observation by its address."""
+    case = await _opened(stage, UPDATE)
+    hub, observation = stage.hub, case.observation()
+    name = target(observation)
+    hub.shared[name] = observation
+    entry = {
+        "fullUrl": f"{hub.hub_url}/shared/{name}",
+        "request": {"method": "PUT", "url": name},
+    }
+    since = hub.now()
+    await _update(stage, case, entry)
+    record = hub.record
+    if await record.until(lambda: record.reads("shared", since), stage.waits.quiet):
+        stage.findings.judge("IRA-SUB-04")
+    else:
+        stage.findings.not_applicable("IRA-SUB-04", "it did not want content by reference")
+
+
 @scenario("CONT-24", title="an update of a context that is not current gets an answer")
 async def answers_an_update_out_of_context(stage: Stage) -> None:
     """Open r1, then r2, and update r1."""

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from fhircast_conformance.check import NotApplicable
-from fhircast_conformance.messages import new_case, new_id, put, stamp, sync_error, target
+from fhircast_conformance.messages import item, new_case, new_id, put, stamp, sync_error, target
 from fhircast_conformance.subscriber.session import anchor_of
 from fhircast_conformance.subscriber.stage import Stage, scenario
 
@@ -15,14 +15,16 @@ if TYPE_CHECKING:
     from fhircast_conformance.messages import Case
     from fhircast_conformance.subscriber.record import Json
 
+LOGOUT_CODES = "http://fhircast.hl7.org/CodeSystem/fhircast-codesystem"
 
-@scenario(title="it answers every notification, with its id", gives=("ACK-01", "ACK-02"))
+
+@scenario(title="it answers every notification, with its id", gives=("ACK-01", "ACK-02", "GEN-02"))
 async def answers_everything(stage: Stage) -> None:
     """Send twenty notifications of all sorts, with fields that nobody knows."""
     hub = stage.hub
     for number in range(4):
         case = new_case()
-        await stage.send({**stage.opening(case), "x-unknown": {"a": [number]}})
+        await stage.send({**stage.opening(case, x__unknown=1), "x-unknown": {"a": [number]}})
         if hub.wants("DiagnosticReport-update") and stage.kind == "DiagnosticReport":
             version = hub.session.contexts[stage.anchor(case)].version
             shared = case.observation()
@@ -32,9 +34,16 @@ async def answers_everything(stage: Stage) -> None:
     failed = sync_error(hub.topic, new_id(), "Patient-open", "Somebody Else")
     await stage.send(failed)
     await stage.send(hub.message("Home-open", []))
+    await stage.send(hub.message("UserHibernate", [left("user-initiated")]))
     extended = hub.message("org.example.marker", [{"key": "extension", "data": {"x": 1}}])
     await hub.notify(extended, unasked=True)
     await hub.notify(hub.message("org.example.other", []), unasked=True)
+
+
+def left(code: str) -> Json:
+    """Return the context item of a UserLogout or UserHibernate."""
+    parameter = {"name": "code", "valueCoding": {"system": LOGOUT_CODES, "code": code}}
+    return item("parameters", {"resourceType": "Parameters", "parameter": [parameter]})
 
 
 @scenario(

@@ -6,10 +6,14 @@ from typing import TYPE_CHECKING
 
 from fhircast_conformance.check import Blocked, NotApplicable
 from fhircast_conformance.messages import new_case, put, target
+from fhircast_conformance.subscriber.scenarios.following import left
 from fhircast_conformance.subscriber.scenarios.joining import SUBSCRIBE_ROWS
+from fhircast_conformance.subscriber.scenarios.requesting import SYNC_ERROR_ROWS
 from fhircast_conformance.subscriber.stage import Stage, scenario
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from fhircast_conformance.subscriber.lines import Line
 
 MAX_ATTEMPTS = 3
@@ -18,11 +22,16 @@ MAX_ATTEMPTS = 3
 
 @scenario("IRA-SUB-04", title="back from a lost connection it reads what it missed")
 async def comes_back(stage: Stage) -> None:
-    """Cut the connection; meanwhile content changes."""
+    """Cut the connection, then close it with 1001; meanwhile content changes."""
     stage.need("DiagnosticReport-open", "DiagnosticReport-update")
+    for lose in (stage.hub.cut, stage.hub.close):
+        await _lose_and_return(stage, lose)
+
+
+async def _lose_and_return(stage: Stage, lose: Callable[[], Awaitable[None]]) -> None:
     hub, case = stage.hub, new_case()
     await stage.follow(case.opens(hub.topic))
-    await hub.cut()
+    await lose()
     version = hub.session.contexts[target(case.report)].version
     await stage.send(case.updates(hub.topic, version, put(case.observation())), skip=True)
     since = hub.now()
@@ -57,6 +66,14 @@ async def renews(stage: Stage) -> None:
     if accepted[0].status != 202:
         raise Blocked(f"its renewal was refused ({accepted[0].status})")
     stage.findings.judge("CONF-04")
+
+
+@scenario(title="it answers a logout of the user", gives=("ACK-01", "ACK-02", *SYNC_ERROR_ROWS))
+async def answers_a_logout(stage: Stage) -> None:
+    """Log the user out; the application may end after its answer."""
+    stage.need("UserLogout")
+    await stage.follow(stage.hub.message("UserLogout", [left("system-timeout")]))
+    await stage.quiet()
 
 
 @scenario(
