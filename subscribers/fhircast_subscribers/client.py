@@ -48,6 +48,7 @@ class HubSession(Requester):
     """A joined session: iterate over what happens, ask for changes; see `connect`.
 
     Attributes:
+        hub_url: `hub.url`.
         topic: The session's topic.
         name: This subscriber's name in SyncErrors.
     """
@@ -62,9 +63,15 @@ class HubSession(Requester):
         events: Sequence[str],
         fetch: Fetch | None,
     ) -> None:
-        feed = Feed(topic, max_events=settings.max_events, answer=self._answer)
+        feed = Feed(
+            topic,
+            max_events=settings.max_events,
+            max_event_bytes=settings.max_event_bytes,
+            answer=self._answer,
+        )
         link = HubLink(http, feed, settings, topic=topic, name=name, events=events)
         super().__init__(http, feed, link, settings, topic=topic, name=name)
+        self.hub_url = http.hub_url
         self.topic = topic
         self.name = name
         self._fetch = fetch

@@ -25,7 +25,7 @@ from builders import (
     ref,
     value,
 )
-from fhircast_hub.protocol.content import parse_updates
+from fhircast_hub.protocol.content import UpdateRules, parse_updates
 from fhircast_hub.protocol.errors import FhircastError
 from fhircast_hub.protocol.events import parse_event_name, parse_subscribed_name
 from fhircast_hub.protocol.messages import (
@@ -95,7 +95,7 @@ def test_bytes_are_read_or_refused(body: bytes) -> None:
     with contextlib.suppress(FhircastError):
         parse_subscription_request(body, ira=False)
     with contextlib.suppress(FhircastError):
-        parse_updates(body, opened={})
+        parse_updates(body, opened={}, rules=UpdateRules())
 
 
 @given(words=st.text(max_size=60))

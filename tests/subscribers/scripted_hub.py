@@ -147,6 +147,11 @@ class ScriptedHub:
             return await self._fail(fault)
         return Response(encode(self.current), media_type="application/json")
 
+    async def configuration(self, _request: Request) -> Response:
+        events = ["Patient-open", "Patient-close"]
+        webhook = {"webhookSupport": False, "x": 1}
+        return JSONResponse({"eventsSupported": events, "websocketSupport": True, **webhook})
+
     async def _form(self, body: bytes) -> Response:
         pairs = parse_qsl(body.decode(), keep_blank_values=True)
         form = dict(pairs)
@@ -245,6 +250,7 @@ async def scripted_hub() -> AsyncIterator[ScriptedHub]:
     app = Starlette(
         routes=[
             Route("/hub", hub.post, methods=["POST"]),
+            Route("/hub/.well-known/fhircast-configuration", hub.configuration),
             Route("/hub/{topic}", hub.get, methods=["GET"]),
         ]
     )

@@ -43,6 +43,7 @@ class Socket:
         endpoint: `hub.channel.endpoint`.
         name: `subscriber.name`, "" if it was not given.
         confirmation: First frame of the hub, once `confirmed` has read it.
+        text: The newest frame that was read, as it came: the digits of numbers count.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Socket:
         self.endpoint = endpoint
         self.name = name
         self.confirmation: Json = {}
+        self.text = ""
         self._connection = connection
         self._trace = trace or Trace()
 
@@ -79,6 +81,7 @@ class Socket:
                 self._trace.add(HUB, self._lane, f"close {code}")
                 raise
         self._trace.frame(HUB, self._lane, received)
+        self.text = received if isinstance(received, str) else received.decode()
         frame = json.loads(received)
         assert isinstance(frame, dict), frame
         return frame
@@ -88,6 +91,18 @@ class Socket:
         frame = await self.next(within=within)
         await self.acknowledge(frame)
         return frame
+
+    async def raw(self, *, within: float = DEADLINE_SECONDS) -> str | bytes:
+        """Return the next frame as it came: a str if it is a text frame.
+
+        Raises:
+            TimeoutError: None came in time.
+            ConnectionClosed: The hub closed the socket.
+        """
+        async with asyncio.timeout(within):
+            received = await self._connection.recv()
+        self._trace.frame(HUB, self._lane, received)
+        return received
 
     async def acknowledge(self, notification: Json, status: str | int | None = "200") -> None:
         """Answer a notification; with status None only its id, as some clients do."""
@@ -121,6 +136,11 @@ class Socket:
         self._trace.add(self._lane, HUB, "connection cut")
         self._connection.transport.abort()
         await self._connection.wait_closed()
+
+    def freeze(self) -> None:
+        """Read nothing any more, so that no ping is answered, and keep the connection open."""
+        self._trace.add(self._lane, HUB, "frozen: answers no ping")
+        self._connection.transport.pause_reading()
 
     @property
     def _lane(self) -> str:
