@@ -23,7 +23,6 @@ from fhircast_subscribers import (
     measurement,
     report_context,
 )
-from fhircast_subscribers.content import logout_items
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -129,7 +128,7 @@ class LibraryApp:
 
     async def _hibernate(self) -> None:
         assert self.session is not None
-        await self.session.request("UserHibernate", logout_items())
+        await self.session.hibernate()
 
 
 class ViewerApp(LibraryApp):

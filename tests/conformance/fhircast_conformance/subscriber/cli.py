@@ -71,6 +71,13 @@ _FILE = click.Path(dir_okay=False, writable=True, allow_dash=True)
 @click.option("--app-output", default="", help="File that takes what COMMAND prints.")
 @click.option("--join-timeout", default=_WAITS.join, show_default=True, help="Seconds.")
 @click.option("--ack-timeout", default=_WAITS.ack, show_default=True, help="Seconds (ACK-01).")
+@click.option(
+    "--lease",
+    default=_WAITS.lease,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Seconds granted where renewal is watched (CONF-04).",
+)
 @click.option("--quiet", default=_WAITS.quiet, show_default=True, help="Seconds of watching.")
 @click.option("--list", "list_only", is_flag=True, help="List the scenarios and stop.")
 @click.option("-v", "--verbose", is_flag=True, help="Say why rows are not applicable, too.")
@@ -90,6 +97,7 @@ def conform_subscriber(
     app_output: str,
     join_timeout: float,
     ack_timeout: float,
+    lease: int,
     quiet: float,
     *,
     interactive: bool,
@@ -122,7 +130,7 @@ def conform_subscriber(
             shown = sorted(wanted & {*it.rows, *it.gives})
             click.echo(f"{it.name:<34} {it.title}\n{'':<34} {', '.join(shown)}")
         return
-    waits = replace(_WAITS, join=join_timeout, ack=ack_timeout, quiet=quiet)
+    waits = replace(_WAITS, join=join_timeout, ack=ack_timeout, lease=lease, quiet=quiet)
 
     async def judge() -> Run:
         async with PlayedHub(
