@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fhircast_conformance.check import Blocked, check, expect
-from fhircast_conformance.messages import new_case, new_id, put
+from fhircast_conformance.messages import new_case, new_id, put, target
 from fhircast_conformance.reading import (
     bundle_of,
     content_of,
@@ -14,17 +14,21 @@ from fhircast_conformance.reading import (
     shows,
     version_of,
 )
-from fhircast_conformance.steps import CONTENT, REPORT, open_report, seen
+from fhircast_conformance.steps import CONTENT, REPORT, content, open_report, seen
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from fhircast_conformance.bench import Bench
     from fhircast_conformance.messages import Case, Json
     from fhircast_conformance.wire import Socket
 
 
-async def _current_report(bench: Bench) -> tuple[Socket, Case, Json]:
+async def _current_report(
+    bench: Bench, events: Iterable[str] = REPORT
+) -> tuple[Socket, Case, Json]:
     bench.requires_get()
-    return await open_report(bench)
+    return await open_report(bench, events)
 
 
 @check("CTX-01", title="GET hub.url/{topic} answers 200 with JSON")
@@ -49,9 +53,8 @@ async def get_shows_the_open(bench: Bench) -> None:
 
 @check("CTX-02", title="The type of the answer follows the type of the most recent open")
 async def get_follows_the_anchor_type(bench: Bench) -> None:
-    await _current_report(bench)
-    p = await bench.join("P", ["Patient-open"])
-    await seen(bench, p, new_case().opens_patient(bench.topic))
+    a, _, _ = await _current_report(bench, [*REPORT, "Patient-open"])
+    await seen(bench, a, new_case().opens_patient(bench.topic))
     kind = (await bench.context())["context.type"]
     expect(kind == "Patient", f"context.type is {kind!r} after a Patient-open")
 
@@ -90,8 +93,7 @@ async def every_change_has_a_version(bench: Bench) -> None:
     a, case, frame = await _current_report(bench)
     versions = [(await bench.context()).get("context.versionId")]
     update = case.updates(bench.topic, version_of(frame), put(case.observation()))
-    other = new_case()
-    for event in (update, other.opens(bench.topic), other.closes(bench.topic)):
+    for event in (update, case.closes(bench.topic), new_case().opens(bench.topic)):
         await seen(bench, a, event)
         versions.append((await bench.context()).get("context.versionId"))
     expect(all(versions), f"context.versionId is missing: {versions}")
@@ -148,9 +150,8 @@ async def opened_resources_stay_as_opened(bench: Bench) -> None:
     a, case, frame = await _current_report(bench)
     final = case.report | {"status": "final"}
     await seen(bench, a, case.updates(bench.topic, version_of(frame), put(final)))
-    view = await bench.context()
-    expect(items_of(view) == case.items(), "the items of the open have changed")
-    shared = content_of(view).get(f"DiagnosticReport/{case.report['id']}", {})
+    expect(items_of(await bench.context()) == case.items(), "the items of the open have changed")
+    shared = (await content(bench)).get(target(case.report), {})
     expect(shared.get("status") == "final", "the content does not hold the changed report")
 
 

@@ -13,8 +13,16 @@ from fhircast_conformance.messages import (
     put,
     target,
 )
-from fhircast_conformance.reading import content_of, is_empty, shows, version_of
-from fhircast_conformance.steps import REPORT, holds, open_report, seen, shared_report
+from fhircast_conformance.reading import is_empty, shows, version_of
+from fhircast_conformance.steps import (
+    REPORT,
+    content,
+    holds,
+    join_otherwise,
+    open_report,
+    seen,
+    shared_report,
+)
 
 if TYPE_CHECKING:
     from fhircast_conformance.bench import Bench
@@ -92,7 +100,7 @@ async def close_removes_the_content(bench: Bench) -> None:
     a, case, _, _ = await shared_report(bench)
     await seen(bench, a, case.closes(bench.topic))
     await seen(bench, a, case.opens(bench.topic))
-    expect(not content_of(await bench.context()), "the content outlived the close")
+    expect(not await content(bench), "the content outlived the close")
 
 
 async def _expect_409(bench: Bench, case: Case, version: str, why: str) -> None:
@@ -231,7 +239,8 @@ async def study_becomes_current(bench: Bench) -> None:
 
 @check("IRA-HUB-21", title="The hub itself neither closes a context nor changes the current one")
 async def hub_changes_no_context_itself(bench: Bench) -> None:
-    a, _ = await bench.join("A", REPORT), await bench.join("P", ["Patient-open"])
+    a = await bench.join("A", REPORT)
+    await join_otherwise(bench, "P", ["Patient-open"])
     case = new_case()
     for each in (new_case(), case):
         await seen(bench, a, each.opens(bench.topic))
