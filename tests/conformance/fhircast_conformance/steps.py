@@ -10,7 +10,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from fhircast_conformance.bench import FENCE
 from fhircast_conformance.check import Blocked, NotApplicable
 from fhircast_conformance.messages import message, new_case, put, target
-from fhircast_conformance.reading import bundle_of, content_of, name_of, version_of
+from fhircast_conformance.reading import bundle_of, content_of, name_of, shows, version_of
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable
@@ -141,6 +141,17 @@ async def shared_report(
     if readable and not await holds(bench, observation):
         raise Blocked("the content does not show what was shared")
     return a, case, observation, frame
+
+
+async def require_current(bench: Bench, resource: Json) -> None:
+    """Make sure that a GET shows a resource of the current context's open (CTX-02).
+
+    Raises:
+        NotApplicable: The hub does not support reading the current context.
+        Blocked: It shows something else.
+    """
+    if not shows(await bench.context(), resource):
+        raise Blocked("GET does not show what was opened last (CTX-02)")
 
 
 async def content(bench: Bench) -> dict[str, Json]:

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 from fhircast_conformance.check import Blocked, check, expect
 from fhircast_conformance.messages import item, message, new_case
 from fhircast_conformance.reading import is_empty, name_of, shows
-from fhircast_conformance.steps import REPORT, collected, holds, open_report, seen, shared_report
+from fhircast_conformance.steps import (
+    REPORT,
+    collected,
+    holds,
+    open_report,
+    require_current,
+    seen,
+    shared_report,
+)
 
 if TYPE_CHECKING:
     from fhircast_conformance.bench import Bench
@@ -52,6 +60,7 @@ async def hibernate_is_distributed(bench: Bench) -> None:
 async def context_survives_hibernation(bench: Bench) -> None:
     bench.requires_event("UserHibernate")
     a, case, observation, _ = await shared_report(bench, [*REPORT, "UserHibernate"])
+    await require_current(bench, case.report)
     await seen(bench, a, _parameters(bench, "UserHibernate"))
     expect(shows(await bench.context(), case.report), "the report is no longer current")
     expect(await holds(bench, observation), "the shared Observation is gone")
@@ -60,7 +69,8 @@ async def context_survives_hibernation(bench: Bench) -> None:
 @check("INF-04", title="Home-open goes to its subscribers and leaves no current context")
 async def home_leaves_no_current_context(bench: Bench) -> None:
     bench.requires_event("Home-open")
-    a, _, _ = await open_report(bench, [*REPORT, "Home-open"])
+    a, case, _ = await open_report(bench, [*REPORT, "Home-open"])
+    await require_current(bench, case.report)
     event = _home(bench)
     bench.expect_accepted(await bench.wire.post(event), "Home-open with an empty context")
     await bench.expect_frame(a, event)
@@ -99,4 +109,6 @@ async def older_home_is_not_replayed(bench: Bench) -> None:
     await seen(bench, h, new_case().opens(bench.topic))
     late = await bench.join("L", [*REPORT, "Home-open"])
     replayed = [name_of(it) for it in await collected(bench, late)]
+    if "diagnosticreport-open" not in replayed:
+        raise Blocked("the report that is open is not replayed (REP-01)")
     expect("home-open" not in replayed, "a report has been opened since the Home-open")

@@ -13,6 +13,7 @@ from fhircast_conformance.steps import (
     content,
     holds,
     open_report,
+    require_current,
     seen,
     shared_report,
 )
@@ -27,8 +28,9 @@ async def open_does_not_close_another(bench: Bench) -> None:
     first, second = new_case(), new_case()
     frame = await seen(bench, a, first.opens(bench.topic))
     await seen(bench, a, second.opens(bench.topic))
+    never = new_case().updates(bench.topic, version_of(frame), put(first.observation()))
     update = first.updates(bench.topic, version_of(frame), put(first.observation()))
-    if (await bench.wire.post(update)).is_success:
+    if (await bench.wire.post(update)).is_success and (await bench.wire.post(never)).is_error:
         return  # what can still be updated is open
     await seen(bench, a, second.closes(bench.topic))
     late = await bench.join("L", REPORT)
@@ -40,6 +42,7 @@ async def close_of_another_leaves_the_current(bench: Bench) -> None:
     a, first, _ = await open_report(bench)
     second = new_case()
     await seen(bench, a, second.opens(bench.topic))
+    await require_current(bench, second.report)
     close = first.closes(bench.topic)
     bench.expect_accepted(await bench.wire.post(close), "the close of a context that is open")
     await bench.expect_frame(a, close)
@@ -92,6 +95,7 @@ async def late_close_closes_its_own_context(bench: Bench) -> None:
 @check("D-26", title="A close that is older than the open of its own context closes nothing")
 async def close_before_its_own_open_closes_nothing(bench: Bench) -> None:
     a, case, _ = await open_report(bench)
+    await require_current(bench, case.report)
     await seen(bench, a, case.closes(bench.topic, timestamp=stamp(ahead_seconds=-30)))
     expect(shows(await bench.context(), case.report), "an outdated close ended the context")
 
