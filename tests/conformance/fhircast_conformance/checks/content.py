@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from fhircast_conformance.check import Blocked, NotApplicable, check, expect
 from fhircast_conformance.messages import new_case, put, target
 from fhircast_conformance.reading import content_of, prior_version_of, shows, version_of
-from fhircast_conformance.steps import CONTENT, REPORT, holds, open_report, seen, together
+from fhircast_conformance.steps import CONTENT, REPORT, content, holds, open_report, seen, together
 
 if TYPE_CHECKING:
     import httpx
@@ -60,7 +60,9 @@ async def update_without_version_is_refused(bench: Bench) -> None:
 async def _stale(bench: Bench) -> tuple[Socket, httpx.Response, Json]:
     """Post two updates on one version; return the answer to the second and its Observation."""
     a, case, version = await _report(bench)
-    await seen(bench, a, case.updates(bench.topic, version, put(case.observation())))
+    frame = await seen(bench, a, case.updates(bench.topic, version, put(case.observation())))
+    if version_of(frame) == version:
+        raise Blocked("the version is still that of the open (CONT-04)")
     late = case.observation()
     answer = await bench.wire.post(case.updates(bench.topic, version, put(late)))
     return a, answer, late
@@ -89,9 +91,10 @@ async def stale_update_changes_nothing(bench: Bench) -> None:
 @check("D-42", title="A wrong version is 409 (400 under IRA), in plain text with both versions")
 async def stale_update_names_both_versions(bench: Bench) -> None:
     a, case, version = await _report(bench)
-    newest = version_of(
-        await seen(bench, a, case.updates(bench.topic, version, put(case.observation())))
-    )
+    frame = await seen(bench, a, case.updates(bench.topic, version, put(case.observation())))
+    newest = version_of(frame)
+    if newest == version:
+        raise Blocked("the version is still that of the open (CONT-04)")
     answer = await bench.wire.post(case.updates(bench.topic, version, put(case.observation())))
     due = 400 if bench.is_ira else 409
     expect(answer.status_code == due, f"the hub answered {answer.status_code}, not {due}")
@@ -146,7 +149,7 @@ async def partly_bad_bundle_is_not_broadcast(bench: Bench) -> None:
 async def partly_bad_bundle_changes_nothing(bench: Bench) -> None:
     bench.requires_get()
     await _partly_bad(bench)
-    found = content_of(await bench.context())
+    found = await content(bench)
     expect(not found, f"{len(found)} resources of a refused Bundle are in the content")
 
 
@@ -193,6 +196,10 @@ class _Race:
 
 @check("CONT-06", title="Updates of several clients at once: one chain, the same for everybody")
 async def concurrent_updates_make_one_chain(bench: Bench) -> None:
+    a, answer, _ = await _stale(bench)
+    if answer.is_success:
+        raise Blocked("even one after the other, an update on an old version is accepted (CONT-03)")
+    await bench.leave(a)
     a, case, version = await _report(bench)
     b = await bench.join("B", REPORT)
     await bench.frame(b)
@@ -268,7 +275,7 @@ async def update_of_another_context_stays_there(bench: Bench) -> None:
     before = await bench.context()
     shared = first.observation()
     frame = await seen(bench, a, first.updates(bench.topic, version, put(shared)))
-    expect(prior_version_of(frame) == version, "the update does not follow its own context")
+    expect(version_of(frame) != version, "the version of the updated context has not moved")
     after = await bench.context()
     expect(shows(after, second.report), "the current context has changed")
     expect(target(shared) not in content_of(after), "the content went to the current context")

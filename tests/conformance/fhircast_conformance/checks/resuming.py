@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from fhircast_conformance.check import NotApplicable, check, expect
 from fhircast_conformance.messages import new_case
-from fhircast_conformance.reading import coding_list, names, shows
+from fhircast_conformance.reading import shows
 from fhircast_conformance.steps import REPORT, acknowledging, is_confirmed, seen
 from fhircast_conformance.steps import sync_error as told
 
@@ -65,8 +65,7 @@ async def lost_connection_resumes(bench: Bench) -> None:
 async def lost_subscriber_is_announced_once(bench: Bench) -> None:
     a, _, _ = await _lost(bench)
     await bench.pause(bench.timers.grace)
-    frame = await told(bench, a)
-    expect(names(frame, "B"), f"the SyncError does not name B: {coding_list(frame)}")
+    await told(bench, a)
     await bench.pause(bench.timers.ack + bench.timers.silence)
     await bench.expect_silence(a, why="one SyncError about B is due, whatever it missed")
 
