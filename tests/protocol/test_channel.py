@@ -395,6 +395,15 @@ def test_an_open_that_was_granted_and_sent_does_not_come_again() -> None:
     assert notify(channel, 4, name=OPEN)
 
 
+def test_opens_granted_during_a_replay_come_with_it() -> None:
+    """D-12, REP-01: from a session that knows what passed by under the former rights."""
+    channel = waiting()
+    channel.connected(0)
+    assert channel.granted_opens(opens("e2"), 0, granted={OPEN.key}, revision=2) == NOTHING
+    assert channel.replay(opens("e1"), revision=1, now=0) == NOTHING
+    assert channel.replay(opens("e2"), revision=2, now=0).frames == (b"<e2>",)
+
+
 def test_a_second_grant_keeps_what_the_first_covers() -> None:
     """D-12: until the events have passed by."""
     channel = live()

@@ -316,6 +316,8 @@ class Channel:
         """
         if self.state is State.HELD:
             self._resumable = False  # the opens come with the replay at the re-join
+        if self.state is State.REPLAYING:
+            self._unanswered.missed(revision)  # passed by under the former rights
         if self.state is not State.LIVE:
             return NOTHING
         still = {key: it for key, it in self._covered.items() if it > self._revision}
