@@ -48,7 +48,7 @@ async def older_client_subscribes(bench: Bench) -> None:
     bench.expect_accepted(answer, "a subscription of an older client")
     a = await bench.wire.connect(endpoint_of(answer), "A")
     listed = events_in(await confirmed(bench, a))
-    expect(listed == {"patient-open"}, f"the confirmation lists {sorted(listed)}")
+    expect("patient-open" in listed, f"the confirmation lists {sorted(listed)}")
     await bench.publish(new_case().opens_patient(bench.topic))
     await next_of(bench, a, "Patient-open")
 
