@@ -9,6 +9,7 @@ import asyncio
 import json
 import ssl
 from contextlib import AsyncExitStack
+from functools import cache
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
 
@@ -36,6 +37,12 @@ REPORT_EVENTS = (
 """What every subscriber of a reporting session asks for (IRA, RAD-146)."""
 
 
+@cache
+def _system_trust() -> ssl.SSLContext:
+    """Return the certificates that httpx trusts; read once, as a run makes hundreds of clients."""
+    return httpx.create_ssl_context()
+
+
 class Socket:
     """The subscriber's end of one WebSocket.
 
@@ -43,6 +50,7 @@ class Socket:
         endpoint: `hub.channel.endpoint`.
         name: `subscriber.name`, "" if it was not given.
         confirmation: First frame of the hub, once `confirmed` has read it.
+        text: The newest frame that was read, as it came: the digits of numbers count.
     """
 
     def __init__(
@@ -55,6 +63,7 @@ class Socket:
         self.endpoint = endpoint
         self.name = name
         self.confirmation: Json = {}
+        self.text = ""
         self._connection = connection
         self._trace = trace or Trace()
 
@@ -79,6 +88,7 @@ class Socket:
                 self._trace.add(HUB, self._lane, f"close {code}")
                 raise
         self._trace.frame(HUB, self._lane, received)
+        self.text = received if isinstance(received, str) else received.decode()
         frame = json.loads(received)
         assert isinstance(frame, dict), frame
         return frame
@@ -134,6 +144,11 @@ class Socket:
         self._connection.transport.abort()
         await self._connection.wait_closed()
 
+    def freeze(self) -> None:
+        """Read nothing any more, so that no ping is answered, and keep the connection open."""
+        self._trace.add(self._lane, HUB, "frozen: answers no ping")
+        self._connection.transport.pause_reading()
+
     @property
     def _lane(self) -> str:
         return self.name or "client"
@@ -169,7 +184,7 @@ class Wire:
             timeout=DEADLINE_SECONDS,
             trust_env=False,
             follow_redirects=False,
-            verify=verify,
+            verify=_system_trust() if verify is True else verify,
             event_hooks={"request": [self._requested], "response": [self._answered]},
         )
         self._open = AsyncExitStack()
