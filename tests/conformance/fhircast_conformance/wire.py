@@ -38,9 +38,9 @@ REPORT_EVENTS = (
 
 
 @cache
-def _trust() -> ssl.SSLContext:
-    """Return the usual trust; made once, since reading the certificates takes long."""
-    return ssl.create_default_context()
+def _system_trust() -> ssl.SSLContext:
+    """Return the certificates that httpx trusts; read once, as a run makes hundreds of clients."""
+    return httpx.create_ssl_context()
 
 
 class Socket:
@@ -184,7 +184,7 @@ class Wire:
             timeout=DEADLINE_SECONDS,
             trust_env=False,
             follow_redirects=False,
-            verify=_trust() if verify is True else verify,
+            verify=_system_trust() if verify is True else verify,
             event_hooks={"request": [self._requested], "response": [self._answered]},
         )
         self._open = AsyncExitStack()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from fhircast_conformance.wire import Socket
 
 _TOO_LARGE_BYTES = 4 * 1024 * 1024
-_WRITERS, _UPDATES_EACH = 4, 5
+_WRITERS, _UPDATES_EACH = 4, 4
 
 
 async def _report(bench: Bench) -> tuple[Socket, Case, str]:

@@ -10,6 +10,7 @@ from fhircast_conformance.messages import item, message, new_case
 from fhircast_conformance.watching import (
     FENCE_SCOPE,
     expect_events_refused,
+    next_of,
     only,
     received,
 )
@@ -105,7 +106,7 @@ async def notification_reuses_the_id(bench: Bench) -> None:
     a = await bench.join("A", ["Patient-open"])
     event = new_case().opens_patient(bench.topic)
     await bench.publish(event)
-    frame = await bench.frame(a)
+    frame = await next_of(bench, a, "Patient-open")
     expect(frame.get("id") == event["id"], f"requested was {event['id']}; it is {frame.get('id')}")
 
 
@@ -125,8 +126,10 @@ async def hub_ids_are_unique(bench: Bench) -> None:
         await bench.publish(case.opens_patient(bench.topic))
         event = case.closes_patient(bench.topic)
         await bench.publish(event)
-        await b.acknowledge(await b.next(within=bench.timers.answer), "409")
-        ids += [event["id"], (await bench.frame(a)).get("id")]
+        await b.acknowledge(await next_of(bench, b, "Patient-close"), "409")
+        told = await next_of(bench, a, "SyncError")
+        ids += [event["id"], told.get("id")]
+        await a.acknowledge(told)
         await b.close()
     expect(all(isinstance(it, str) and it for it in ids), "a SyncError has no id")
     expect(len(set(ids)) == len(ids), "an id of a SyncError was used before")

@@ -9,7 +9,7 @@ from fhircast_conformance.messages import item, message, new_case, new_id
 from fhircast_conformance.watching import (
     events_in,
     expect_events_refused,
-    name_of,
+    next_of,
     only,
     received,
 )
@@ -127,7 +127,7 @@ async def spelling_is_the_subscribers(bench: Bench) -> None:
     a, b = await bench.join("A", ["patient-OPEN"]), await bench.join("B", ["Patient-open"])
     await bench.publish(message(bench.topic, "patient-open", [item("patient", new_case().patient)]))
     for socket, spelling in ((a, "patient-OPEN"), (b, "Patient-open")):
-        seen = (await bench.frame(socket))["event"]["hub.event"]
+        seen = (await next_of(bench, socket, "Patient-open"))["event"]["hub.event"]
         expect(seen == spelling, f"{socket.name} subscribed to {spelling} and sees {seen}")
 
 
@@ -172,8 +172,8 @@ async def missing_name_is_made_up(bench: Bench) -> None:
     a = await bench.join("A", ["SyncError"])
     nameless = await bench.join("", ["Patient-open"])
     await bench.publish(new_case().opens_patient(bench.topic))
-    await nameless.acknowledge(await nameless.next(within=bench.timers.answer), "409")
-    frame = await bench.frame(a)
+    await nameless.acknowledge(await next_of(bench, nameless, "Patient-open"), "409")
+    frame = await next_of(bench, a, "SyncError")
     coding = frame["event"]["context"][0]["resource"]["issue"][0]["details"]["coding"]
     names = [it["code"] for it in coding if it["system"].endswith("/subscribername")]
-    expect(name_of(frame) == "syncerror" and all(names) and names, "the SyncError names nobody")
+    expect(names and all(names), "the SyncError names nobody")

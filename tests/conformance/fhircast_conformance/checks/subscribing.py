@@ -15,7 +15,8 @@ from fhircast_conformance.watching import (
     expect_events_refused,
     faulty_form,
     form,
-    name_of,
+    lease_of,
+    next_of,
     only,
     received,
     requires_tokens,
@@ -87,8 +88,8 @@ async def repeated_parameter_is_refused(bench: Bench) -> None:
 @check("SUB-06", title="An event named twice, in any case, is confirmed once")
 async def repeated_events_are_confirmed_once(bench: Bench) -> None:
     a = await bench.join("A", ["Patient-open", "patient-open"])
-    confirmed = a.confirmation["hub.events"].lower().split(",")
-    expect(confirmed.count("patient-open") == 1, f"the confirmation lists {confirmed}")
+    listed = str(a.confirmation["hub.events"]).lower()
+    expect(listed.count("patient-open") == 1, f"the confirmation lists {listed}")
 
 
 @check("SUB-06", title="An event named twice, in any case, is delivered once")
@@ -130,8 +131,7 @@ async def lease_is_told(bench: Bench) -> None:
     default = await bench.join("A", ["Patient-open"])
     longest = await bench.join("B", ["Patient-open"], hub__lease_seconds="999999999")
     for socket in (default, longest):
-        lease = socket.confirmation.get("hub.lease_seconds")
-        expect(isinstance(lease, int | float) and lease > 0, f"{socket.name} is told {lease}")
+        expect(lease_of(socket.confirmation) > 0, f"{socket.name} is told no lease")
 
 
 @check("SUB-10", title="Without a token, or with a false one, a subscription is answered 401")
@@ -217,7 +217,7 @@ async def connects_without_credentials(bench: Bench) -> None:
     other = await bench.client("other", token="")  # connects, with no token at all
     a = await other.connect(endpoint, "A")
     first = await a.next(within=bench.timers.answer)
-    expect(first.get("hub.mode") == "subscribe", f"it got {name_of(first) or 'no confirmation'}")
+    expect(first.get("hub.mode") != "denied", "it was denied")
 
 
 @check("SUB-18", title="A SyncError about a subscriber gives its subscriber.name")
@@ -226,6 +226,6 @@ async def subscriber_name_is_used(bench: Bench) -> None:
     a = await bench.join("A", ["SyncError"])
     b = await bench.join(name, ["Patient-open"])
     await bench.publish(new_case().opens_patient(bench.topic))
-    await b.acknowledge(await b.next(within=bench.timers.answer), "409")
-    frame = await bench.frame(a)
+    await b.acknowledge(await next_of(bench, b, "Patient-open"), "409")
+    frame = await next_of(bench, a, "SyncError")
     expect(name in json.dumps(frame, ensure_ascii=False), "the SyncError does not hold the name")
