@@ -20,6 +20,8 @@ class _Verbs(click.Group):
         "pub": "fhircast_hub.cli.pub:pub",
         "context": "fhircast_hub.cli.context:context",
         "token": "fhircast_hub.cli.token:token",
+        "conform": "fhircast_conformance.cli:conform",
+        "conform-subscriber": "fhircast_conformance.subscriber.cli:conform_subscriber",
     }
 
     def list_commands(self, ctx: click.Context) -> list[str]:

@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from contextlib import AsyncExitStack
+from functools import cache
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
 
 import httpx
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from fhircast_conformance.trace import HUB, Trace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -33,6 +37,12 @@ REPORT_EVENTS = (
 """What every subscriber of a reporting session asks for (IRA, RAD-146)."""
 
 
+@cache
+def _system_trust() -> ssl.SSLContext:
+    """Return the certificates that httpx trusts; read once, as a run makes hundreds of clients."""
+    return httpx.create_ssl_context()
+
+
 class Socket:
     """The subscriber's end of one WebSocket.
 
@@ -40,13 +50,22 @@ class Socket:
         endpoint: `hub.channel.endpoint`.
         name: `subscriber.name`, "" if it was not given.
         confirmation: First frame of the hub, once `confirmed` has read it.
+        text: The newest frame that was read, as it came: the digits of numbers count.
     """
 
-    def __init__(self, connection: ClientConnection, endpoint: str, name: str = "") -> None:
+    def __init__(
+        self,
+        connection: ClientConnection,
+        endpoint: str,
+        name: str = "",
+        trace: Trace | None = None,
+    ) -> None:
         self.endpoint = endpoint
         self.name = name
         self.confirmation: Json = {}
+        self.text = ""
         self._connection = connection
+        self._trace = trace or Trace()
 
     async def confirmed(self) -> Self:
         """Read the frame that confirms the subscription."""
@@ -62,7 +81,15 @@ class Socket:
             ConnectionClosed: The hub closed the socket.
         """
         async with asyncio.timeout(within):
-            frame = json.loads(await self._connection.recv())
+            try:
+                received = await self._connection.recv()
+            except ConnectionClosed as closed:
+                code = closed.rcvd.code if closed.rcvd is not None else 1006
+                self._trace.add(HUB, self._lane, f"close {code}")
+                raise
+        self._trace.frame(HUB, self._lane, received)
+        self.text = received if isinstance(received, str) else received.decode()
+        frame = json.loads(received)
         assert isinstance(frame, dict), frame
         return frame
 
@@ -72,6 +99,18 @@ class Socket:
         await self.acknowledge(frame)
         return frame
 
+    async def raw(self, *, within: float = DEADLINE_SECONDS) -> str | bytes:
+        """Return the next frame as it came: a str if it is a text frame.
+
+        Raises:
+            TimeoutError: None came in time.
+            ConnectionClosed: The hub closed the socket.
+        """
+        async with asyncio.timeout(within):
+            received = await self._connection.recv()
+        self._trace.frame(HUB, self._lane, received)
+        return received
+
     async def acknowledge(self, notification: Json, status: str | int | None = "200") -> None:
         """Answer a notification; with status None only its id, as some clients do."""
         answer = {"id": notification["id"]}
@@ -79,7 +118,9 @@ class Socket:
 
     async def send(self, frame: Json | str | bytes) -> None:
         """Send any frame."""
-        await self._connection.send(json.dumps(frame) if isinstance(frame, dict) else frame)
+        data = json.dumps(frame) if isinstance(frame, dict) else frame
+        self._trace.frame(self._lane, HUB, data)
+        await self._connection.send(data)
 
     async def close_code(self) -> int:
         """Wait until the hub closes the socket, and return the close code.
@@ -94,12 +135,23 @@ class Socket:
 
     async def close(self, code: int = 1000) -> None:
         """Close the socket."""
+        self._trace.add(self._lane, HUB, f"close {code}")
         await self._connection.close(code)
 
     async def abort(self) -> None:
         """Cut the TCP connection without a close frame."""
+        self._trace.add(self._lane, HUB, "connection cut")
         self._connection.transport.abort()
         await self._connection.wait_closed()
+
+    def freeze(self) -> None:
+        """Read nothing any more, so that no ping is answered, and keep the connection open."""
+        self._trace.add(self._lane, HUB, "frozen: answers no ping")
+        self._connection.transport.pause_reading()
+
+    @property
+    def _lane(self) -> str:
+        return self.name or "client"
 
 
 class Wire:
@@ -108,13 +160,32 @@ class Wire:
     Args:
         hub_url: `hub.url`.
         token: Bearer token, "" for none.
+        name: The client's lane in the trace.
+        trace: Where what goes over the wire is recorded.
+        verify: TLS: True for the system's trust, or a context of one's own.
     """
 
-    def __init__(self, hub_url: str, *, token: str = "") -> None:
+    def __init__(
+        self,
+        hub_url: str,
+        *,
+        token: str = "",
+        name: str = "client",
+        trace: Trace | None = None,
+        verify: ssl.SSLContext | bool = True,
+    ) -> None:
         self.hub_url = hub_url
+        self._name = name
+        self._trace = trace or Trace()
+        self._verify = verify
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         self.http = httpx.AsyncClient(
-            headers=headers, timeout=DEADLINE_SECONDS, trust_env=False, follow_redirects=False
+            headers=headers,
+            timeout=DEADLINE_SECONDS,
+            trust_env=False,
+            follow_redirects=False,
+            verify=_system_trust() if verify is True else verify,
+            event_hooks={"request": [self._requested], "response": [self._answered]},
         )
         self._open = AsyncExitStack()
 
@@ -124,6 +195,13 @@ class Wire:
 
     async def __aexit__(self, *_: object) -> None:
         await self._open.aclose()
+
+    async def _requested(self, request: httpx.Request) -> None:
+        self._trace.request(self._name, request)
+
+    async def _answered(self, response: httpx.Response) -> None:
+        await response.aread()
+        self._trace.response(self._name, response)
 
     async def form(self, fields: Mapping[str, str] | Iterable[tuple[str, str]]) -> httpx.Response:
         """Post a form to hub.url; pairs may repeat a field."""
@@ -160,12 +238,20 @@ class Wire:
 
     async def connect(self, endpoint: str, name: str = "", **options: Any) -> Socket:
         """Open a WebSocket at an endpoint, without any credentials (SUB-17)."""
+        if isinstance(self._verify, ssl.SSLContext) and endpoint.startswith("wss:"):
+            options = {"ssl": self._verify, **options}
         connecting = connect(
             endpoint, proxy=None, compression=None, max_size=None, close_timeout=1, **options
         )
+        lane = name or self._name
+        self._trace.add(lane, HUB, "connect")
         async with asyncio.timeout(DEADLINE_SECONDS):
-            connection = await self._open.enter_async_context(connecting)
-        return Socket(connection, endpoint, name)
+            try:
+                connection = await self._open.enter_async_context(connecting)
+            except InvalidStatus as refused:
+                self._trace.add(HUB, lane, str(refused.response.status_code))
+                raise
+        return Socket(connection, endpoint, name, self._trace)
 
     async def join(
         self, topic: str, events: Iterable[str] = REPORT_EVENTS, *, name: str = "", **more: str

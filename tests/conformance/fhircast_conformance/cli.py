@@ -1,0 +1,182 @@
+"""`fhircast conform`: judge a hub over its public wire."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import httpx
+
+from fhircast_conformance.bench import FENCE, HubUnderTest, Timers
+from fhircast_conformance.check import Blocked, NotApplicable
+from fhircast_conformance.checks import all_checks
+from fhircast_conformance.messages import new_id
+from fhircast_conformance.report.data import render_json, render_junit
+from fhircast_conformance.report.html import render_html
+from fhircast_conformance.report.text import SIGNS, render_text
+from fhircast_conformance.runner import read_well_known, run_checks, select_checks
+from fhircast_conformance.tokens import OneToken, TokenCommand, Tokens
+from fhircast_conformance.wire import Wire
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fhircast_conformance.check import Profile
+    from fhircast_conformance.results import CheckResult, Run
+
+_DEFAULT = Timers()
+_FILE = click.Path(dir_okay=False, writable=True, allow_dash=True)
+
+
+@click.command()
+@click.argument("url")
+@click.option("--token", default="", help="Bearer token for everything.")
+@click.option(
+    "--token-cmd",
+    default="",
+    help="Command that prints a token; {scope}, {topic}, {seconds} and {subject} are replaced. "
+    "Wanted for the rows about rights.",
+)
+@click.option("--profile", type=click.Choice(["base", "ira"]), default="base", show_default=True)
+@click.option(
+    "--only", default="", help="Rows, families or checks, comma separated: SUB,IRA-HUB-11"
+)
+@click.option("--json", "json_file", type=_FILE, help="Write the result as JSON; - for the screen.")
+@click.option("--junit", "junit_file", type=_FILE, help="Write JUnit XML for a CI system.")
+@click.option("--html", "html_file", type=_FILE, help="Write the report for people: one HTML file.")
+@click.option("--ack-timeout", default=_DEFAULT.ack, show_default=True, help="Seconds (SYNC-08).")
+@click.option("--unresponsive-after", default=_DEFAULT.unresponsive_after, show_default=True)
+@click.option("--grace", default=_DEFAULT.grace, show_default=True, help="Seconds (D-45).")
+@click.option("--ping", default=_DEFAULT.ping, show_default=True, help="Seconds between pings.")
+@click.option("--unused-endpoint", default=_DEFAULT.unused_endpoint, show_default=True)
+@click.option("--silence", default=_DEFAULT.silence, show_default=True, help="Seconds.")
+@click.option("--answer", default=_DEFAULT.answer, show_default=True, help="Seconds.")
+@click.option("--parallel", default=8, show_default=True, type=click.IntRange(1, 64))
+@click.option("--ca", type=click.Path(exists=True, dir_okay=False), help="Certificates to trust.")
+@click.option("--list", "list_only", is_flag=True, help="List the checks and stop.")
+@click.option("-v", "--verbose", is_flag=True, help="Say why rows are not applicable, too.")
+def conform(
+    url: str,
+    token: str,
+    token_cmd: str,
+    profile: Profile,
+    only: str,
+    json_file: str | None,
+    junit_file: str | None,
+    html_file: str | None,
+    parallel: int,
+    ca: str | None,
+    *,
+    list_only: bool,
+    verbose: bool,
+    **timers: float,
+) -> None:
+    """Judge the hub at URL (its hub.url) against FHIRcast 3.0.0.
+
+    Several subscribers with made-up patients use the hub as applications do, on topics of their
+    own, and every requirement that they see hold or break is listed with its clause. Tell the kit
+    how the hub's timers are set, where they differ from the usual.
+
+    \b
+    fhircast conform http://127.0.0.1:8080/api/hub
+    fhircast conform https://hub.example.org/api/hub --profile ira --html report.html \\
+        --token-cmd 'fhircast token mint --key … --scope {scope} --topic {topic}
+                     --seconds {seconds} --subject {subject}'
+
+    Exit codes: 0 every SHALL and SHOULD that applies held, 1 not, 2 wrong use or no hub.
+    """  # noqa: D301 - click reads the \b
+    words = [word.strip() for word in only.split(",") if word.strip()]
+    try:
+        checks = select_checks(all_checks(), profile, words)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    if list_only:
+        for it in checks:
+            click.echo(f"{', '.join(it.rows):<24} {it.name:<44} {it.title}")
+        return
+    verify: ssl.SSLContext | bool = ssl.create_default_context(cafile=ca) if ca else True
+    tokens = TokenCommand(token_cmd) if token_cmd else OneToken(token)
+    set_so = Timers(
+        ack=timers["ack_timeout"],
+        unresponsive_after=int(timers["unresponsive_after"]),
+        grace=timers["grace"],
+        ping=timers["ping"],
+        unused_endpoint=timers["unused_endpoint"],
+        silence=timers["silence"],
+        answer=timers["answer"],
+    )
+
+    async def judge() -> Run:
+        hub = await look_at(url, profile, set_so, tokens, verify=verify)
+        progress = _progress(sys.stderr.isatty())
+        return await run_checks(hub, checks, parallel=parallel, progress=progress)
+
+    try:
+        run = asyncio.run(judge())
+    except httpx.HTTPError as error:
+        raise click.UsageError(f"no hub answers at {url}: {error}") from None
+    except (Blocked, NotApplicable) as error:
+        raise click.UsageError(str(error)) from None
+    _write(json_file, lambda: render_json(run))
+    _write(junit_file, lambda: render_junit(run))
+    _write(html_file, lambda: render_html(run))
+    if "-" not in {json_file, junit_file, html_file}:
+        click.echo(render_text(run, verbose=verbose))
+    sys.exit(0 if run.is_conformant else 1)
+
+
+async def look_at(
+    url: str,
+    profile: Profile,
+    timers: Timers,
+    tokens: Tokens,
+    *,
+    verify: ssl.SSLContext | bool = True,
+) -> HubUnderTest:
+    """Find out what the checks need to know of a hub before they begin.
+
+    Raises:
+        httpx.HTTPError: It cannot be reached.
+        Blocked: The token command failed.
+    """
+    url = url.rstrip("/")
+    document = await read_well_known(url, verify=verify)
+    token = await tokens.get(scope="fhircast/*.*", topic="", seconds=3600, subject="")
+    async with Wire(url, token=token, name="probe", verify=verify) as wire:
+        topic = new_id()
+        answer = await wire.subscribe(topic, ["Patient-open", FENCE], name="probe")
+        if answer.is_success:
+            await wire.unsubscribe(topic, str(answer.json().get("hub.channel.endpoint", "")))
+    return HubUnderTest(
+        url=url,
+        profile=profile,
+        timers=timers,
+        tokens=tokens,
+        well_known=document,
+        verify=verify,
+        takes_unknown_events=answer.is_success,
+    )
+
+
+def _progress(on_screen: bool) -> Callable[[CheckResult, int, int], None]:
+    """Return what tells how far the run is: one line that changes, or nothing into a file."""
+
+    def tell(result: CheckResult, done: int, total: int) -> None:
+        if on_screen:
+            line = f"{done}/{total}  {SIGNS[result.verdict]:<7}{result.title}"
+            end = "\n" if done == total else ""
+            click.echo(f"\r\x1b[2K{line[:100]}{end}", nl=False, err=True)
+
+    return tell
+
+
+def _write(name: str | None, render: Callable[[], str]) -> None:
+    if name == "-":
+        click.echo(render())
+    elif name is not None:
+        Path(name).write_text(render(), encoding="utf-8")
+        click.echo(f"written: {name}", err=True)
