@@ -268,14 +268,12 @@ class Follower:
             taken = steps.read(answer, None)
             self._put(taken, newest=True)
             return [ContextOpened(taken, is_current=True)]
-        if was_overtaken and answer.version_id in known.past_versions:
-            self._put(replace(known, confirmed=True))
-        else:
-            taken = steps.read(answer, known)
-            self._put(taken)
-            if was_current:
-                return content_difference(known, taken)
-        return [ContextOpened(self._contexts[answer.anchor], is_current=True, resumed=True)]
+        is_older_truth = was_overtaken and answer.version_id in known.past_versions
+        taken = replace(known, confirmed=True) if is_older_truth else steps.read(answer, known)
+        self._put(taken)
+        if was_current:
+            return content_difference(known, taken)
+        return [ContextOpened(taken, is_current=True, resumed=True)]
 
     def _no_current(self) -> list[Change]:
         previous, self._current = self.current, ""
