@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 KEY = "made-up-key-for-the-tests-of-the-kit-only"
 
-QUICK = Timers(ack=1.0, unresponsive_after=3, grace=0.5, ping=0.5, unused_endpoint=2.0, silence=0.3)
+QUICK = Timers(ack=1.0, unresponsive_after=3, grace=0.5, ping=0.5, unused_endpoint=4.0, silence=0.3)
 """Timers that let a whole run end within seconds."""
 
 

@@ -99,6 +99,18 @@ class Socket:
         await self.acknowledge(frame)
         return frame
 
+    async def raw(self, *, within: float = DEADLINE_SECONDS) -> str | bytes:
+        """Return the next frame as it came: a str if it is a text frame.
+
+        Raises:
+            TimeoutError: None came in time.
+            ConnectionClosed: The hub closed the socket.
+        """
+        async with asyncio.timeout(within):
+            received = await self._connection.recv()
+        self._trace.frame(HUB, self._lane, received)
+        return received
+
     async def acknowledge(self, notification: Json, status: str | int | None = "200") -> None:
         """Answer a notification; with status None only its id, as some clients do."""
         answer = {"id": notification["id"]}
