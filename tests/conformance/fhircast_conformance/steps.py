@@ -149,8 +149,10 @@ async def shared_report(
     bench.requires_event(CONTENT)
     a, case, frame = await open_report(bench, events)
     observation = case.observation()
-    update = case.updates(bench.topic, version_of(frame), put(observation))
-    frame = await seen(bench, a, update)
+    opened = version_of(frame)
+    frame = await seen(bench, a, case.updates(bench.topic, opened, put(observation)))
+    if version_of(frame) == opened:
+        raise Blocked("the version is still that of the open (CONT-04)")
     readable = bench.declares("supportsGetCurrentContext", "getCurrentSupport")
     if readable and not await holds(bench, observation):
         raise Blocked("the content does not show what was shared")
