@@ -42,6 +42,9 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
+pytestmark = pytest.mark.timeout(300)
+"""A thousand runs take half a minute; a machine that does other things as well takes longer."""
+
 REPORT, PATIENT, STUDY = case(1)
 REPORT_2, PATIENT_2, STUDY_2 = case(2)
 CASES = {
