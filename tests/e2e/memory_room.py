@@ -186,11 +186,11 @@ class App:
         await self.room.delivered()
         self._gone("left")
 
-    async def drop(self, *, is_noticed: bool) -> None:
-        """The network breaks; the hub sees it, or does not (D-44)."""
+    async def drop(self, code: int) -> None:
+        """The socket is gone; the hub sees this close code, or with 0 nothing (D-44)."""
         link, inbox = self._link, self.inbox
-        if is_noticed and link is not None and inbox is not None:
-            await self.room.hub.left(link, inbox, 1006)
+        if code and link is not None and inbox is not None:
+            await self.room.hub.left(link, inbox, code)
             await self.room.delivered()
         self.inbox = self._link = None
         self.follower.lost()
