@@ -59,13 +59,14 @@ async def run_scenarios(
             break
     await app.stop()
     results += _no_occasion(wanted, results)
+    facts = _facts(hub)
     return Run(
-        subject=app.name,
+        subject=f"{facts['subscriber.name']} ({app.name})" if facts else app.name,
         profile=hub.profile,
         started_at=started_at,
         seconds=time.monotonic() - began,
         checks=tuple(results),
-        facts=_facts(hub),
+        facts=facts,
     )
 
 
