@@ -50,6 +50,9 @@ class Subscription:
 class PlayedHub:
     """One session of one hub, for one application.
 
+    WebSockets are at the port after `port`; `public_host` is the name by which the application
+    reaches `host`.
+
     Attributes:
         hub_url: `hub.url`.
         topic: `hub.topic`.
@@ -73,6 +76,7 @@ class PlayedHub:
         profile: str = "base",
         host: str = "127.0.0.1",
         port: int = 0,
+        public_host: str = "",
         topic: str = "",
         token: str | None = None,
         late_seconds: float = 2.0,
@@ -93,6 +97,8 @@ class PlayedHub:
         self.errors_about: set[str] = set()
         self._accepted: dict[str, tuple[Json, Json, Json]] = {}
         self._host, self._port = host, port
+        self._public_host = public_host or host
+        self._expiring: set[asyncio.Task[None]] = set()
         self._ws_url = ""
         self._subscriptions: dict[str, Subscription] = {}
         self._lines: list[Line] = []
@@ -111,11 +117,11 @@ class PlayedHub:
                 )
             )
             ws_port = next(iter(sockets.sockets)).getsockname()[1]
-            self._ws_url = f"ws://{self._host}:{ws_port}/ws"
+            self._ws_url = f"ws://{self._public_host}:{ws_port}/ws"
             port = await stack.enter_async_context(
                 serving(Desk(self).app(), self._host, self._port)
             )
-            self.hub_url = f"http://{self._host}:{port}/hub"
+            self.hub_url = f"http://{self._public_host}:{port}/hub"
             self._stack = stack.pop_all()
         return self
 
@@ -219,7 +225,9 @@ class PlayedHub:
             subscription.lease_ends.cancel()
 
         def expire() -> None:
-            self._expiry = asyncio.ensure_future(self._expire(subscription))
+            task = asyncio.ensure_future(self._expire(subscription))
+            self._expiring.add(task)
+            task.add_done_callback(self._expiring.discard)
 
         subscription.lease_ends = asyncio.get_running_loop().call_later(seconds, expire)
 

@@ -92,9 +92,8 @@ async def _play(stage: Stage, scenario: Scenario) -> list[CheckResult]:
         await stage.finish()
     except Blocked as blocked:
         stage.say(str(blocked))
-    exchanges = stage.hub.trace.exchanges
     seconds = time.monotonic() - began
-    return stage.findings.results(scenario.name, scenario.title, exchanges, seconds)
+    return stage.findings.results(scenario, stage.hub.trace.exchanges, seconds)
 
 
 def _never_joined(wanted: frozenset[str], results: list[CheckResult]) -> list[CheckResult]:
