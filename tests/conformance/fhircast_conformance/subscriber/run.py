@@ -57,7 +57,8 @@ async def run_scenarios(
             say("the application did not join: nothing else can be judged")
             results += _never_joined(wanted, results)
             break
-    await app.stop()
+    if app.starts_by_itself:
+        await app.stop()
     results += _no_occasion(wanted, results)
     facts = _facts(hub)
     return Run(
