@@ -250,7 +250,7 @@ def shown_by(view: bytes) -> tuple[str, list[Json], dict[str, Json]]:
     answer = decode(view)
     items = [it for it in answer["context"] if it["key"] != "content"]
     bundles = [it["resource"] for it in answer["context"] if it["key"] == "content"]
-    content = {it["fullUrl"]: it["resource"] for one in bundles for it in one["entry"]}
+    content = {it["fullUrl"]: it["resource"] for one in bundles for it in one.get("entry", [])}
     anchors = [it["resource"] for it in items]
     of_type = [it for it in anchors if it["resourceType"] == answer["context.type"]]
     anchor = f"{of_type[0]['resourceType']}/{of_type[0]['id']}" if of_type else ""
