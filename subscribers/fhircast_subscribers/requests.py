@@ -13,6 +13,7 @@ import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import count
 from typing import TYPE_CHECKING, TypeAlias
 
 from fhircast_subscribers.builders import close_items, reference_item, reopen_items
@@ -44,10 +45,11 @@ Puts: TypeAlias = Iterable[Resource] | Callable[["OpenContext"], Iterable[Resour
 
 @dataclass(frozen=True, slots=True)
 class _Sent:
-    """An open or close of ours, as it was sent."""
+    """An event of ours, as it was sent; a higher number was written later."""
 
     id: str
     body: bytes
+    number: int
 
 
 class Requester:
@@ -71,6 +73,8 @@ class Requester:
         self._name = name
         self._updating = asyncio.Lock()
         self._moved: _Sent | None = None
+        self._written = count(1)
+        self._newest_move = 0
 
     async def open(self, context: Openable) -> Accepted:
         """Open a context, or resume it with the same resources and a new id (IRA-SUB-10).
@@ -254,8 +258,9 @@ class Requester:
     ) -> Accepted:
         sent = self._write(event_name, items, not_before=not_before)
         accepted = await self._publish(sent, event_name)
-        self._moved = sent
-        self._feed.pulse()
+        if sent.number > self._newest_move:  # the answer to an earlier one may come later
+            self._newest_move, self._moved = sent.number, sent
+            self._feed.pulse()
         return accepted
 
     async def _update_once(
@@ -333,7 +338,7 @@ class Requester:
             items=items,
             version_id=version_id,
         )
-        return _Sent(event_id, body)
+        return _Sent(event_id, body, next(self._written))
 
     def _open_context(self, anchor: str) -> OpenContext:
         follower = self._feed.follower

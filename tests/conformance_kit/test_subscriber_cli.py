@@ -27,26 +27,42 @@ def judge(*arguments: str) -> Result:
     return CliRunner().invoke(conform_subscriber, arguments)
 
 
-@pytest.mark.parametrize("adapter", ["viewer", "dictation", "worklist"])
+@pytest.mark.parametrize("adapter", ["viewer", "dictation", "worklist", "watcher"])
 def test_the_adapters_hold_as_processes(adapter: str, tmp_path: Path) -> None:
     """SUB-01, UNS-06, ACK-01: the reference applications, started and ended by the kit."""
+    rows = {"SUB-01", "UNS-01", "UNS-06", "ACK-01", "IRA-SUB-02"}
+    done, verdicts = judge_process(adapter, rows, tmp_path)
+    assert done.exit_code == 0, done.output
+    assert verdicts == dict.fromkeys(rows, "passed")
+    assert (tmp_path / "output").read_bytes()
+    assert "FHIRCAST_HUB_URL" in done.stderr
+    assert "[1/" in done.stderr
+
+
+def test_an_application_that_acts_by_itself_needs_no_driver(tmp_path: Path) -> None:
+    """CONT-02, CONT-17, IRA-EC-02: an evidence creator shares a measurement for every open."""
+    rows = {"CONT-02", "CONT-10", "CONT-21", "EVT-09", "IRA-CC-04", "IRA-EC-02"}
+    actor = ("--actor", "stateless-evidence-creator")
+    done, verdicts = judge_process("evidence --value 8.2", rows, tmp_path, *actor)
+    assert done.exit_code == 0, done.output
+    assert verdicts == dict.fromkeys(rows, "passed")
+
+
+def judge_process(
+    adapter: str, rows: set[str], where: Path, *more: str
+) -> tuple[Result, dict[str, str]]:
+    """Judge a reference application as a process; return its verdicts by row."""
     script = (
         f"exec {sys.executable} -m fhircast_subscribers {adapter} "
         '--hub "$FHIRCAST_HUB_URL" --topic "$FHIRCAST_HUB_TOPIC"'
     )
-    found, output = tmp_path / "found.json", tmp_path / "output"
-    rows = "SUB-01,UNS,ACK-01,IRA-SUB-02"
+    found = where / "found.json"
     done = judge(
-        *("--profile", "ira", "--only", rows, *QUICK, "--app-output", str(output)),
-        *("--json", str(found), "--", "sh", "-c", script),
+        *("--profile", "ira", "--only", ",".join(sorted(rows)), *QUICK, *more),
+        *("--app-output", str(where / "output"), "--json", str(found), "--", "sh", "-c", script),
     )
-    assert done.exit_code == 0, done.output
-    verdicts = {it["id"]: it["verdict"] for it in json.loads(found.read_bytes())["rows"]}
-    assert set(verdicts.values()) == {"passed"}
-    assert set(verdicts) == {"SUB-01", "UNS-01", "UNS-06", "ACK-01", "IRA-SUB-02"}
-    assert output.read_bytes()
-    assert "FHIRCAST_HUB_URL" in done.stderr
-    assert "[1/" in done.stderr
+    judged = json.loads(found.read_bytes())["rows"]
+    return done, {it["id"]: it["verdict"] for it in judged}
 
 
 def test_an_application_that_does_not_join_is_undecided_and_exit_code_1() -> None:

@@ -635,6 +635,19 @@ def test_who_loses_the_next_socket_too_gets_it_all_the_same() -> None:
     assert channel.replay(opens("e0"), revision=2, now=6).frames == (b"<e0>", b"<e1>", b"<e2>")
 
 
+def test_a_derived_open_since_the_break_is_not_sent_before_its_turn() -> None:
+    """DER-02, D-45: what it adds is judged when the events before it are sent."""
+    channel = live(GRACE)
+    channel.closed(1006, 1)
+    channel.deliver([delivery("e1", "p1", implied=False)], revision=1, now=2)
+    derive(channel, 2, "p1")
+    derive(channel, 3, "p2")
+    channel.connected(3)
+    frames = channel.replay(opens("e1", "e3"), revision=3, now=3).frames
+    assert frames == (b"<e1>", b"<e3>")
+    assert channel.shown == {"Patient": "p2"}
+
+
 def test_more_than_can_be_kept_since_the_break_is_replayed() -> None:
     """D-45: the open contexts alone then."""
     channel = live(replace(GRACE, max_held_frames=2))

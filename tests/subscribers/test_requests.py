@@ -436,6 +436,23 @@ async def test_newer_open_ends_the_resends(scripted: ScriptedHub) -> None:
         assert not await session.wait_until(lambda _it: len(scripted.posts) > 3, 0.4)
 
 
+async def test_an_earlier_open_that_ends_later_does_not_replace_the_newest(
+    scripted: ScriptedHub,
+) -> None:
+    """SYNC-12: what is sent again is the newest open, in whatever order the answers come."""
+    async with joined(scripted) as session:
+        scripted.echoes = False
+        earlier = asyncio.create_task(session.open(reading_case(1)))
+        await until(lambda: len(scripted.posts) == 1)
+        scripted.echoes = True
+        await session.open(reading_case(2))
+        await earlier  # had waited for a broadcast that did not come
+        newest = scripted.posts[1]
+        await sync_error_about(scripted, newest["id"])
+        await until(lambda: len(scripted.posts) == 3)
+        assert scripted.posts[2] == newest
+
+
 def test_resends_are_ten_seconds_apart_by_default() -> None:
     """SYNC-12."""
     assert ClientSettings().resend_seconds >= 10

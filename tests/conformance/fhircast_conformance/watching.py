@@ -1,10 +1,10 @@
-"""What reached a subscriber, and what a dead endpoint or a faulty request gets."""
+"""What reached a subscriber, and what its frames say."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+from websockets.exceptions import ConnectionClosed
 
 from fhircast_conformance.bench import FENCE
 from fhircast_conformance.check import Blocked, NotApplicable, expect, fail
@@ -13,11 +13,9 @@ from fhircast_conformance.messages import message, new_case
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    import httpx
-
     from fhircast_conformance.bench import Bench
     from fhircast_conformance.messages import Json
-    from fhircast_conformance.wire import Socket, Wire
+    from fhircast_conformance.wire import Socket
 
 FENCE_SCOPE = f"fhircast/{FENCE}.*"
 """Lets a client of narrow rights take part in showing silence."""
@@ -59,25 +57,6 @@ def version_of(frame: Json) -> str:
     """Return the version that an event carries, by either spelling; "" if none."""
     event = frame["event"]
     return str(event.get("context.versionId") or event.get("versionId") or "")
-
-
-def endpoint_of(answer: httpx.Response) -> str:
-    """Return the endpoint of an accepted (un)subscribe.
-
-    Raises:
-        Blocked: It was refused, or names no endpoint.
-    """
-    if not answer.is_success:
-        raise Blocked(f"subscribing was answered {answer.status_code}")
-    endpoint = answer.json().get("hub.channel.endpoint")
-    if not isinstance(endpoint, str):
-        raise Blocked("the answer to a subscribe names no endpoint")
-    return endpoint
-
-
-def another_endpoint(endpoint: str) -> str:
-    """Return a URL that differs from an endpoint by its last character."""
-    return endpoint[:-1] + ("A" if endpoint[-1] != "A" else "B")
 
 
 async def requires_tokens(bench: Bench) -> None:
@@ -124,6 +103,29 @@ async def received(bench: Bench, socket: Socket, topic: str = "") -> list[Json]:
         frames.append(frame)
 
 
+async def delivered(bench: Bench, socket: Socket, event: str) -> list[Json]:
+    """Return the frames of an event that must have come; whether they do is no subject here.
+
+    Raises:
+        Blocked: None came.
+    """
+    frames = only(await received(bench, socket), event)
+    if not frames:
+        raise Blocked(f"{socket.name} did not get {event}")
+    return frames
+
+
+async def hears(bench: Bench, *sockets: Socket) -> None:
+    """Show that a Patient-open reaches these sockets, before something is done to them.
+
+    Raises:
+        Blocked: It does not.
+    """
+    await bench.publish(new_case().opens_patient(bench.topic))
+    for socket in sockets:
+        await delivered(bench, socket, "Patient-open")
+
+
 async def next_of(bench: Bench, socket: Socket, event: str) -> Json:
     """Return the next frame of an event, not acknowledged; others before it are passed over.
 
@@ -162,6 +164,33 @@ async def confirmed(bench: Bench, socket: Socket) -> Json:
         Blocked: None came.
     """
     return await _next_with_mode(bench, socket)
+
+
+async def expect_confirmation(bench: Bench, socket: Socket, why: str) -> Json:
+    """Judge that a confirmation comes, whatever events come before it, and return it.
+
+    Raises:
+        Failed: None came.
+    """
+    try:
+        while "hub.mode" not in (frame := await socket.next(within=bench.timers.answer)):
+            if "id" in frame:
+                await socket.acknowledge(frame)
+    except (TimeoutError, ConnectionClosed):
+        fail(f"{why}: a confirmation is due")
+    expect(frame["hub.mode"] == "subscribe", f"{why}: it was {frame['hub.mode']}")
+    return frame
+
+
+async def is_open(bench: Bench, socket: Socket) -> bool:
+    """Whether the hub has left a socket open; what it sent is passed over."""
+    try:
+        while True:
+            await socket.next(within=bench.timers.silence)
+    except TimeoutError:
+        return True
+    except ConnectionClosed:
+        return False
 
 
 async def ended(bench: Bench, socket: Socket, *, within: float = 0.0) -> list[Json]:
@@ -210,27 +239,6 @@ async def denial(bench: Bench, socket: Socket) -> Json:
     return frame
 
 
-async def expect_dead(bench: Bench, endpoint: str, why: str) -> None:
-    """Judge that nobody can join at an endpoint: the upgrade is refused, or denied at once.
-
-    Raises:
-        Failed: It was confirmed, or the socket just stays open.
-    """
-    try:
-        socket = await bench.wire.connect(endpoint, "latecomer")
-    except InvalidStatus:
-        return
-    except (OSError, InvalidHandshake, TimeoutError) as error:
-        raise Blocked(f"connecting failed: {type(error).__name__}") from error
-    try:
-        frame = await socket.next(within=bench.timers.answer)
-    except ConnectionClosed:
-        return
-    except TimeoutError:
-        fail(f"{why}; the socket stays open")
-    expect(frame.get("hub.mode") == "denied", f"{why}; the hub sent something else than a denial")
-
-
 async def joins_with_short_lease(bench: Bench, name: str = "A") -> tuple[Socket, float]:
     """Join with a lease whose end can be waited for; return the lease that was granted.
 
@@ -244,58 +252,6 @@ async def joins_with_short_lease(bench: Bench, name: str = "A") -> tuple[Socket,
             f"the hub grants {lease:g} s when {SHORT_LEASE_SECONDS} s are asked for"
         )
     return socket, lease
-
-
-# --- faulty requests ----------------------------------------------------------------------------
-
-
-def form(bench: Bench, **changed: str | None) -> dict[str, str]:
-    """Return a proper subscribe form with changes; dots are written as `__`, None leaves out."""
-    fields: dict[str, str | None] = {
-        "hub.channel.type": "websocket",
-        "hub.mode": "subscribe",
-        "hub.topic": bench.topic,
-        "hub.events": "Patient-open,Patient-close",
-        "subscriber.name": "asker",
-    }
-    fields |= {key.replace("__", "."): value for key, value in changed.items()}
-    return {key: value for key, value in fields.items() if value is not None}
-
-
-async def faulty_form(bench: Bench, **changed: str | None) -> httpx.Response:
-    """Return the answer to a faulty subscribe, after a proper one has shown that the hub works.
-
-    Raises:
-        Blocked: The proper one was refused.
-    """
-    endpoint_of(await bench.wire.form(form(bench)))
-    return await bench.wire.form(form(bench, **changed))
-
-
-async def expect_events_refused(
-    bench: Bench,
-    *faulty: Json | bytes,
-    why: str,
-    events: Iterable[str] = ("Patient-open",),
-    wire: Wire | None = None,
-) -> None:
-    """Judge that faulty requests are refused and nothing of them reaches a subscriber.
-
-    A proper request shows before that the hub works.
-
-    Raises:
-        Failed: One was accepted, or something was broadcast.
-    """
-    watcher = await bench.join("watcher", {*events, "Patient-open"})
-    await bench.publish(new_case().opens_patient(bench.topic))
-    await received(bench, watcher)
-    for it in faulty:
-        bench.expect_refused(await (wire or bench.wire).post(it), why=why)
-    sent = [it.get("id") for it in faulty if isinstance(it, dict)]
-    frames = await received(bench, watcher)
-    # A SyncError of the hub's own may be about anything: only one that was requested counts.
-    broadcast = [it for it in frames if name_of(it) != "syncerror" or it.get("id") in sent]
-    expect(not broadcast, f"{why}: nothing may be broadcast")
 
 
 async def _next(bench: Bench, socket: Socket) -> Json:

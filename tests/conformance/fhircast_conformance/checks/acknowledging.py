@@ -65,10 +65,9 @@ async def failure_5xx_makes_a_sync_error(bench: Bench) -> None:
 
 @check("ACK-03", title="A SyncError about a refusal reads otherwise than one about a failure")
 async def refusal_and_failure_read_differently(bench: Bench) -> None:
-    a = await bench.join("A", ["SyncError"])
     words = []
     for status in ("409", "500"):
-        b = await bench.join("B", ["Patient-close"])
+        a, b = await bench.join("A", ["SyncError"]), await bench.join("B", ["Patient-close"])
         case = new_case()
         await bench.publish(case.opens_patient(bench.topic))
         event = case.closes_patient(bench.topic)
@@ -78,6 +77,7 @@ async def refusal_and_failure_read_differently(bench: Bench) -> None:
         await a.acknowledge(frame)
         issue = frame["event"]["context"][0]["resource"]["issue"][0]
         words.append(str(issue.get("diagnostics", "")).replace(event["id"], ""))
+        await bench.leave(a)
         await bench.leave(b)
     expect(words[0] != words[1], f"both read: {words[0]}")
 

@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING
 
 from fhircast_conformance.check import Blocked, NotApplicable, check, expect
 from fhircast_conformance.messages import new_case
+from fhircast_conformance.refusing import endpoint_of, expect_dead
 from fhircast_conformance.watching import (
     FENCE_SCOPE,
     close_code,
     denial,
     ended,
-    endpoint_of,
     events_in,
-    expect_dead,
     joins_with_short_lease,
     name_of,
     only,

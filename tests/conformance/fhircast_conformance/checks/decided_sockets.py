@@ -9,14 +9,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from fhircast_conformance.check import Blocked, check, expect, fail
 from fhircast_conformance.messages import new_case
-from fhircast_conformance.watching import (
-    another_endpoint,
-    close_code,
-    events_in,
-    next_of,
-    only,
-    received,
-)
+from fhircast_conformance.refusing import another_endpoint
+from fhircast_conformance.watching import close_code, events_in, next_of, only, received
 
 if TYPE_CHECKING:
     from fhircast_conformance.bench import Bench

@@ -7,13 +7,8 @@ from typing import TYPE_CHECKING
 
 from fhircast_conformance.check import NotApplicable, check, expect
 from fhircast_conformance.messages import item, message, new_case
-from fhircast_conformance.watching import (
-    FENCE_SCOPE,
-    expect_events_refused,
-    next_of,
-    only,
-    received,
-)
+from fhircast_conformance.refusing import expect_events_refused
+from fhircast_conformance.watching import FENCE_SCOPE, delivered, next_of, only, received
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -97,7 +92,9 @@ async def broken_body_is_refused(bench: Bench) -> None:
 async def requester_is_notified(bench: Bench) -> None:
     wire = await _of_its_own(bench, "A")
     a = await bench.join("A", ["Patient-open"], wire=wire)
+    b = await bench.join("B", ["Patient-open"])
     await bench.publish(new_case().opens_patient(bench.topic), wire)
+    await delivered(bench, b, "Patient-open")
     expect(only(await received(bench, a), "Patient-open"), "A did not get the event it requested")
 
 
@@ -118,10 +115,9 @@ async def late_rejection_goes_to_the_requester(bench: Bench) -> None:
 
 @check("EVT-08", title="Messages that the hub makes have ids of their own")
 async def hub_ids_are_unique(bench: Bench) -> None:
-    a = await bench.join("A", ["SyncError"])
     ids = []
     for name in ("B", "C"):
-        b = await bench.join(name, ["Patient-close"])
+        a, b = await bench.join("A", ["SyncError"]), await bench.join(name, ["Patient-close"])
         case = new_case()
         await bench.publish(case.opens_patient(bench.topic))
         event = case.closes_patient(bench.topic)
@@ -130,7 +126,8 @@ async def hub_ids_are_unique(bench: Bench) -> None:
         told = await next_of(bench, a, "SyncError")
         ids += [event["id"], told.get("id")]
         await a.acknowledge(told)
-        await b.close()
+        await bench.leave(a)
+        await bench.leave(b)
     expect(all(isinstance(it, str) and it for it in ids), "a SyncError has no id")
     expect(len(set(ids)) == len(ids), "an id of a SyncError was used before")
 

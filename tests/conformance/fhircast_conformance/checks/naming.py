@@ -6,13 +6,8 @@ from typing import TYPE_CHECKING
 
 from fhircast_conformance.check import NotApplicable, check, expect
 from fhircast_conformance.messages import item, message, new_case, new_id
-from fhircast_conformance.watching import (
-    events_in,
-    expect_events_refused,
-    next_of,
-    only,
-    received,
-)
+from fhircast_conformance.refusing import expect_events_refused
+from fhircast_conformance.watching import events_in, next_of, only, received
 
 if TYPE_CHECKING:
     from fhircast_conformance.bench import Bench
@@ -156,7 +151,7 @@ async def unusual_resources_are_passed_on(bench: Bench) -> None:
         event = message(bench.topic, "Patient-open", [item("patient", new_case().patient | fields)])
         bench.expect_accepted(await bench.wire.post(event), "an unusual Patient")
     frames = only(await received(bench, a), "Patient-open")
-    expect(len(frames) == len(unusual), f"{len(unusual)} events are due; {len(frames)} came")
+    expect(len(frames) >= len(unusual), f"{len(unusual)} events are due; {len(frames)} came")
 
 
 @check("D-36", title="Any event that is well-formed is granted, catalogued or not")

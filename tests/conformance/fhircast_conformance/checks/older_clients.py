@@ -8,12 +8,10 @@ from urllib.parse import quote, urlsplit
 
 from fhircast_conformance.check import Blocked, check, expect
 from fhircast_conformance.messages import new_case, new_id
+from fhircast_conformance.refusing import endpoint_of, expect_dead, form
 from fhircast_conformance.watching import (
     confirmed,
-    endpoint_of,
     events_in,
-    expect_dead,
-    form,
     lease_of,
     next_of,
     only,

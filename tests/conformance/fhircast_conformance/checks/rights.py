@@ -6,15 +6,8 @@ from typing import TYPE_CHECKING
 
 from fhircast_conformance.check import Blocked, check, expect
 from fhircast_conformance.messages import new_case, new_id, sync_error
-from fhircast_conformance.watching import (
-    FENCE_SCOPE,
-    events_in,
-    expect_events_refused,
-    form,
-    only,
-    received,
-    requires_tokens,
-)
+from fhircast_conformance.refusing import expect_events_refused, form
+from fhircast_conformance.watching import FENCE_SCOPE, events_in, only, received, requires_tokens
 
 if TYPE_CHECKING:
     from fhircast_conformance.bench import Bench

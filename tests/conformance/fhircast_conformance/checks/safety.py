@@ -6,15 +6,8 @@ from typing import TYPE_CHECKING
 
 from fhircast_conformance.check import Blocked, NotApplicable, check, expect
 from fhircast_conformance.messages import item, message, new_case, new_id
-from fhircast_conformance.watching import (
-    endpoint_of,
-    expect_dead,
-    only,
-    patient_of,
-    quiet_session,
-    received,
-    requires_tokens,
-)
+from fhircast_conformance.refusing import endpoint_of, expect_dead
+from fhircast_conformance.watching import only, patient_of, quiet_session, received, requires_tokens
 
 if TYPE_CHECKING:
     import httpx

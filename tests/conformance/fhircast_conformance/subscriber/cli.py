@@ -48,6 +48,7 @@ _FILE = click.Path(dir_okay=False, writable=True, allow_dash=True)
     type=click.IntRange(0, 65534),
     help="Port of hub.url; WebSockets are at the next one. 0 takes any free ones.",
 )
+@click.option("--public-host", default="", help="Name in hub.url, if not --host.")
 @click.option("--topic", default="", help="hub.topic; by default a new one.")
 @click.option("--token", help="Bearer token to hand out; by default a new one, '' for none.")
 @click.option("--profile", type=click.Choice(["base", "ira"]), default="base", show_default=True)
@@ -85,6 +86,7 @@ def conform_subscriber(
     command: tuple[str, ...],
     host: str,
     port: int,
+    public_host: str,
     topic: str,
     token: str | None,
     profile: str,
@@ -134,7 +136,12 @@ def conform_subscriber(
 
     async def judge() -> Run:
         async with PlayedHub(
-            profile=profile, host=host, port=port, topic=topic, token=token
+            profile=profile,
+            host=host,
+            port=port,
+            public_host=public_host,
+            topic=topic,
+            token=token,
         ) as hub:
             for name, value in environment_of(hub).items():
                 click.echo(f"{name:<20} {value}", err=True)

@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 from fhircast_conformance.results import CheckResult, Verdict
+from fhircast_conformance.rows import demand_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from fhircast_conformance.results import Exchange
+    from fhircast_conformance.subscriber.stage import Scenario
 
 Finding: TypeAlias = tuple[str, str]
 """A row and what is wrong; "" when it was seen to hold."""
@@ -55,26 +57,24 @@ class Findings:
             known[1].append(reason)
 
     def results(
-        self, name: str, title: str, exchanges: tuple[Exchange, ...], seconds: float
+        self, scenario: Scenario, exchanges: tuple[Exchange, ...], seconds: float
     ) -> list[CheckResult]:
-        """Return a result for what passed together, and one for each thing that did not."""
-        groups: dict[tuple[Verdict, str], list[str]] = {}
-        for row, (verdict, reasons) in self.seen.items():
-            groups.setdefault((verdict, "; ".join(reasons)), []).append(row)
+        """Return a result for each row; what went over the wire comes with what did not pass."""
         return [
             CheckResult(
-                name=name if verdict is Verdict.PASSED else f"{name}.{rows[0]}",
-                title=title,
-                rows=tuple(rows),
+                name=f"{scenario.name}.{row}",
+                title=scenario.title if row in scenario.rows else demand_of(row).requirement,
+                rows=(row,),
                 verdict=verdict,
-                reason=reason,
-                exchanges=exchanges if verdict is not Verdict.NOT_APPLICABLE else (),
+                reason="; ".join(reasons),
+                exchanges=exchanges if verdict in _SHOWN else (),
                 seconds=round(seconds, 3),
             )
-            for (verdict, reason), rows in groups.items()
+            for row, (verdict, reasons) in self.seen.items()
         ]
 
 
+_SHOWN = (Verdict.FAILED, Verdict.INCONCLUSIVE)
 _RANK = {
     Verdict.FAILED: 0,
     Verdict.INCONCLUSIVE: 1,

@@ -49,9 +49,14 @@ class Delivery:
 
     @property
     def status(self) -> int | None:
-        """The status of the answer, None if there is none or it is no number."""
+        """The status of the answer, None if there is none or it is no number.
+
+        An answer without one is a plain receipt (D-41); ACK-01 judges it elsewhere.
+        """
+        if self.answer is None:
+            return None
         try:
-            return int(str((self.answer or {}).get("status")))
+            return int(str(self.answer.get("status", 202)))
         except ValueError:
             return None
 

@@ -23,6 +23,7 @@ from fhircast_conformance.subscriber.desk import Desk, serving
 from fhircast_conformance.subscriber.lines import Delivery, Line
 from fhircast_conformance.subscriber.record import Connected, Form, Record
 from fhircast_conformance.subscriber.session import Refused, Session, anchor_of
+from fhircast_conformance.subscriber.subscriptions import Subscription, Subscriptions
 from fhircast_conformance.trace import Trace
 
 if TYPE_CHECKING:
@@ -32,23 +33,11 @@ Fault = int | str
 """A status to answer with; "silent" takes nothing in and never answers; "late" answers late."""
 
 
-class Subscription:
-    """What an endpoint was handed out for."""
-
-    def __init__(self, endpoint: str, form: Form) -> None:
-        self.endpoint = endpoint
-        self.events = form.events
-        self.name = form.get("subscriber.name")
-        self.lease_ends: asyncio.TimerHandle | None = None
-        self.is_over = False
-
-    def wants(self, event_name: str) -> bool:
-        """Whether it names this event, in any case (GEN-03)."""
-        return event_name.lower() in {it.lower() for it in self.events}
-
-
 class PlayedHub:
     """One session of one hub, for one application.
+
+    WebSockets are at the port after `port`; `public_host` is the name by which the application
+    reaches `host`.
 
     Attributes:
         hub_url: `hub.url`.
@@ -73,6 +62,7 @@ class PlayedHub:
         profile: str = "base",
         host: str = "127.0.0.1",
         port: int = 0,
+        public_host: str = "",
         topic: str = "",
         token: str | None = None,
         late_seconds: float = 2.0,
@@ -93,8 +83,10 @@ class PlayedHub:
         self.errors_about: set[str] = set()
         self._accepted: dict[str, tuple[Json, Json, Json]] = {}
         self._host, self._port = host, port
+        self._public_host = public_host or host
+        self._expiring: set[asyncio.Task[None]] = set()
         self._ws_url = ""
-        self._subscriptions: dict[str, Subscription] = {}
+        self._subscriptions = Subscriptions(self.topic)
         self._lines: list[Line] = []
         self._stack = AsyncExitStack()
 
@@ -111,18 +103,17 @@ class PlayedHub:
                 )
             )
             ws_port = next(iter(sockets.sockets)).getsockname()[1]
-            self._ws_url = f"ws://{self._host}:{ws_port}/ws"
+            self._ws_url = f"ws://{self._public_host}:{ws_port}/ws"
             port = await stack.enter_async_context(
                 serving(Desk(self).app(), self._host, self._port)
             )
-            self.hub_url = f"http://{self._host}:{port}/hub"
+            self.hub_url = f"http://{self._public_host}:{port}/hub"
             self._stack = stack.pop_all()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for subscription in self._subscriptions.values():
-            if subscription.lease_ends is not None:
-                subscription.lease_ends.cancel()
+        for subscription in self._subscriptions:
+            subscription.stop_clock()
         await self._stack.aclose()
 
     # The application's subscriptions
@@ -131,11 +122,6 @@ class PlayedHub:
     def lines(self) -> list[Line]:
         """The sockets that are open and confirmed."""
         return [it for it in self._lines if it.is_open]
-
-    @property
-    def subscriptions(self) -> list[Subscription]:
-        """The subscriptions that have not ended."""
-        return [it for it in self._subscriptions.values() if not it.is_over]
 
     def wants(self, event_name: str) -> bool:
         """Whether a connected subscription names this event."""
@@ -215,11 +201,12 @@ class PlayedHub:
 
     def end_lease_after(self, seconds: float, subscription: Subscription) -> None:
         """Start the lease of a subscription anew (CONF-03)."""
-        if subscription.lease_ends is not None:
-            subscription.lease_ends.cancel()
+        subscription.stop_clock()
 
         def expire() -> None:
-            self._expiry = asyncio.ensure_future(self._expire(subscription))
+            task = asyncio.ensure_future(self._expire(subscription))
+            self._expiring.add(task)
+            task.add_done_callback(self._expiring.discard)
 
         subscription.lease_ends = asyncio.get_running_loop().call_later(seconds, expire)
 
@@ -229,20 +216,7 @@ class PlayedHub:
         """Answer a subscribe request."""
         if self.form_fault is not None:
             return self.form_fault, "the played hub refuses subscriptions now"
-        for field_name, wanted in (("hub.channel.type", "websocket"), ("hub.topic", self.topic)):
-            if form.get(field_name) != wanted:
-                return 400, f"{field_name}: not {wanted}"
-        if not form.events:
-            return 400, "hub.events: missing (SUB-04)"
-        known = self._subscriptions.get(form.endpoint)
-        if form.endpoint and (known is None or known.is_over):
-            return 400, "hub.channel.endpoint: not known (SUB-11)"
-        if known is None:
-            endpoint = f"{self._ws_url}/{secrets.token_urlsafe(16)}"
-            known = self._subscriptions[endpoint] = Subscription(endpoint, form)
-        else:
-            known.events = form.events
-        return 202, {"hub.channel.endpoint": known.endpoint}
+        return self._subscriptions.subscribe(form, self._ws_url)
 
     async def subscribed(self, form: Form) -> None:
         """Confirm a renewal on the socket that is open (D-12)."""
@@ -252,11 +226,7 @@ class PlayedHub:
 
     def unsubscribe(self, form: Form) -> tuple[int, Json | str]:
         """Answer an unsubscribe request."""
-        known = self._subscriptions.get(form.endpoint)
-        if known is None or known.is_over or form.get("hub.topic") != self.topic:
-            return 400, "hub.channel.endpoint: no subscription of this topic (UNS-05)"
-        known.is_over = True
-        return 202, {"hub.channel.endpoint": known.endpoint}
+        return self._subscriptions.unsubscribe(form)
 
     async def unsubscribed(self, form: Form) -> None:
         """Deny and close what was unsubscribed (UNS-03)."""
@@ -296,12 +266,11 @@ class PlayedHub:
 
     async def _endpoint(self, socket: ServerConnection) -> None:
         endpoint = f"{self._ws_url}/{(socket.request.path if socket.request else '')[4:]}"
-        subscription = self._subscriptions.get(endpoint)
-        is_valid = subscription is not None and not subscription.is_over
+        is_valid = self._subscriptions.live(endpoint) is not None
         self.trace.add("application", "hub", "WebSocket connect")
         self.record.add(Connected(self.now(), endpoint, is_valid))
         line = Line(endpoint, socket)
-        if not is_valid or subscription is None or self.deny_joins:
+        if not is_valid or self.deny_joins:
             reason = self.deny_joins or "this endpoint is not known"
             await self._deny(line, reason, 1008)
             return
@@ -351,9 +320,7 @@ class PlayedHub:
     async def _deny(self, line: Line, reason: str, code: int) -> None:
         subscription = self._subscriptions.get(line.endpoint)
         if subscription is not None:
-            subscription.is_over = True
-            if subscription.lease_ends is not None:
-                subscription.lease_ends.cancel()
+            subscription.end()
         line.hang_up()
         frame = {
             "hub.mode": "denied",
@@ -366,7 +333,7 @@ class PlayedHub:
         await line.socket.close(code, reason)
 
     async def _expire(self, subscription: Subscription) -> None:
-        subscription.is_over = True
+        subscription.end()
         for line in self.lines:
             if line.endpoint == subscription.endpoint:
                 await self._deny(line, "lease ended", 1000)

@@ -57,15 +57,17 @@ async def run_scenarios(
             say("the application did not join: nothing else can be judged")
             results += _never_joined(wanted, results)
             break
-    await app.stop()
+    if app.starts_by_itself:
+        await app.stop()
     results += _no_occasion(wanted, results)
+    facts = _facts(hub)
     return Run(
-        subject=app.name,
+        subject=f"{facts['subscriber.name']} ({app.name})" if facts else app.name,
         profile=hub.profile,
         started_at=started_at,
         seconds=time.monotonic() - began,
         checks=tuple(results),
-        facts=_facts(hub),
+        facts=facts,
     )
 
 
@@ -91,9 +93,8 @@ async def _play(stage: Stage, scenario: Scenario) -> list[CheckResult]:
         await stage.finish()
     except Blocked as blocked:
         stage.say(str(blocked))
-    exchanges = stage.hub.trace.exchanges
     seconds = time.monotonic() - began
-    return stage.findings.results(scenario.name, scenario.title, exchanges, seconds)
+    return stage.findings.results(scenario, stage.hub.trace.exchanges, seconds)
 
 
 def _never_joined(wanted: frozenset[str], results: list[CheckResult]) -> list[CheckResult]:
