@@ -31,6 +31,7 @@ from fhircast_subscribers.changes import (
     SelectionChanged,
     SyncChanged,
 )
+from fhircast_subscribers.latest import LatestOpen
 from fhircast_subscribers.relations import (
     content_difference,
     is_contained,
@@ -74,12 +75,9 @@ class Follower:
         self.topic = topic
         self._contexts: dict[str, OpenContext] = {}
         self._current = ""
-        self._opened_at: datetime | None = None
+        self._latest = LatestOpen()
         self._standing = Standing()
-        self._moves = 0
         self._steps = 0
-        self._is_unsure = False
-        self._opened_types: set[str] = set()
         self._shown_sync = self.sync
 
     @property
@@ -96,12 +94,15 @@ class Follower:
     def sync(self) -> SyncStatus:
         """Whether everybody shows the same, and why not."""
         current = self.current
-        return self._standing.status(needs_context=current is not None and current.needs_context)
+        return self._standing.status(
+            needs_context=current is not None and current.needs_context,
+            is_unsure=self._latest.is_unsure,
+        )
 
     @property
     def opened_at(self) -> datetime | None:
-        """When the newest open or Home-open happened, None if that is not known."""
-        return self._opened_at
+        """When the latest open or Home-open happened, None if it was closed or is not known."""
+        return self._latest.opened_at
 
     @property
     def in_sync(self) -> bool:
@@ -110,12 +111,12 @@ class Follower:
 
     @property
     def needs_read(self) -> bool:
-        """Whether a GET of the current context is due: after joining, or after a gap (CONT-18)."""
+        """Whether a GET of the current context is due: after joining, a gap (CONT-18), a doubt."""
         current = self.current
         gap = current is not None and current.needs_context
         connection = self._standing.connection
         joined = connection is Connection.JOINED
-        return connection is Connection.JOINING or (joined and (gap or self._is_unsure))
+        return connection is Connection.JOINING or (joined and (gap or self._latest.is_unsure))
 
     def context(self, anchor: str) -> OpenContext | None:
         """Return the context of an anchor, confirmed or not; None if it is not known."""
@@ -126,9 +127,7 @@ class Follower:
     def connected(self) -> tuple[Change, ...]:
         """A socket was opened: what was known before has to be shown again by the hub."""
         self._standing.move(Connection.JOINING)
-        self._opened_at = None  # the replay tells it anew, in order (REP-05)
-        self._moves += 1
-        self._is_unsure, self._opened_types = False, set()
+        self._latest.connected()
         self._contexts = {key: replace(it, confirmed=False) for key, it in self._contexts.items()}
         return self._with_sync([])
 
@@ -188,7 +187,7 @@ class Follower:
             self._standing.note(read_sync_error(event))
             return self._with_sync([])
         if event.kind is EventKind.OPEN:
-            self._note_replay(event)
+            self._latest.opens(event, moves=event.anchor != self._current)
         if name == HOME_OPEN:
             return self._with_sync(self._home(event))
         handlers = {
@@ -209,7 +208,7 @@ class Follower:
 
     def begin_read(self) -> Ticket:
         """Return the ticket for a GET that is about to be sent."""
-        return self._moves, self._steps
+        return self._latest.turns, self._steps
 
     def take_read(self, answer: CurrentContext | None, ticket: Ticket) -> tuple[Change, ...]:
         """Take the answer to a GET in, as if the open had arrived (IRA-SUB-07).
@@ -217,12 +216,12 @@ class Follower:
         Args:
             answer: What the hub said; None if it does not know the topic: then nothing is open but
                 what it replayed.
-            ticket: From `begin_read`. If the current context moved since then, or the answer has an
-                earlier version than an event since then, it is the older truth: it is passed over
-                and `needs_read` stays.
+            ticket: From `begin_read`. If an open or close came since then, or the answer has an
+                earlier version than an event since then, it may be the older truth: it is passed
+                over and `needs_read` stays.
         """
-        moves, taken_steps = ticket
-        if moves != self._moves:
+        turns, taken_steps = ticket
+        if turns != self._latest.turns:
             return ()
         if answer is None:
             changes = self._forget_unconfirmed()
@@ -231,12 +230,12 @@ class Follower:
         else:
             changes = self._no_current()
         self._standing.content_was_read()
-        self._is_unsure = False
+        self._confirm_current()
         return self._joined(changes)
 
     def joined_without_read(self) -> tuple[Change, ...]:
         """The hub offers no GET (CTX-01): what it replayed has to do."""
-        self._is_unsure = False
+        self._confirm_current()
         return self._joined([])
 
     def fetched(self, anchor: str, key: str, resource: Resource | None) -> tuple[Change, ...]:
@@ -284,55 +283,68 @@ class Follower:
         gone = [it for it in self._contexts.values() if not it.confirmed]
         changes: list[Change] = [ContextClosed(it, it.anchor == self._current) for it in gone]
         self._contexts = {key: it for key, it in self._contexts.items() if it.confirmed}
+        self._current = self._current if self._current in self._contexts else ""
         return changes
+
+    def _confirm_current(self) -> None:
+        self._latest.confirm(self.current.opened_at if self.current is not None else None)
 
     # Events
 
     def _open(self, event: Notification) -> list[Change]:
         known = self._contexts.get(event.anchor)
-        is_newest = self._is_newest(event)
+        if self._latest.is_late(event):
+            return self._open_late(event, known)
         if known is not None and is_known_open(event, known):
-            return self._open_again(event, known, is_newest)
-        if known is not None and is_older(event, known.opened_at):
-            return []  # passed over by everybody, the hub included (EVT-10)
+            return self._open_again(event, known)
         opened = steps.opened(event) if known is None else steps.reopened(event, known)
-        was_current = self._current == event.anchor
+        resumed = known is not None and self._current != event.anchor
         self._put(opened, newest=True)
-        if is_newest:
-            self._make_current(event)
-        resumed = known is not None and not was_current
-        return [ContextOpened(opened, is_current=is_newest, resumed=resumed)]
+        self._make_current(event)
+        return [ContextOpened(opened, is_current=True, resumed=resumed)]
 
-    def _open_again(self, event: Notification, known: OpenContext, is_newest: bool) -> list[Change]:
+    def _open_again(self, event: Notification, known: OpenContext) -> list[Change]:
         """A replay or a resend of what is here, or a broadcast that a GET was ahead of: no change.
 
         Spec: SYNC-12, SYNC-13, IRA-SUB-07.
         """
         again = steps.opened_again(event, known)
         was_current = self._current == event.anchor
-        self._put(again, newest=is_newest)
-        if is_newest:
-            self._make_current(event)
-        if was_current or not is_newest:
+        self._put(again, newest=True)
+        self._make_current(event)
+        return [] if was_current else [ContextOpened(again, is_current=True, resumed=True)]
+
+    def _open_late(self, event: Notification, known: OpenContext | None) -> list[Change]:
+        """Pass an open over that is older than the latest one (EVT-10); it is open all the same."""
+        if known is not None:
+            self._put(steps.opened_late(event, known))
             return []
-        return [ContextOpened(again, is_current=True, resumed=True)]
+        # The hub may know it longer than we do, and then it has content that we do not have.
+        opened = replace(steps.opened(event), needs_context=True)
+        self._put(opened, newest=True)
+        return [ContextOpened(opened, is_current=False)]
 
     def _home(self, event: Notification) -> list[Change]:
-        if not self._is_newest(event):
+        if self._latest.is_late(event):
             return []
         previous = self.current
         self._make_current(event)
         return [NothingCurrent(previous)] if previous is not None else []
 
     def _close(self, event: Notification) -> list[Change]:
+        self._latest.closes()
         known = self._contexts.get(event.anchor)
-        if known is None or is_older(event, known.opened_at):
+        if known is None:
+            return []
+        was_current = self._current == event.anchor
+        if is_older(event, known.opened_at):
+            if was_current:
+                self._latest.doubt()
             return []  # D-26: it meant an earlier opening of the same anchor
         del self._contexts[event.anchor]
-        was_current = self._current == event.anchor
         if was_current:
             self._current = ""  # no fall back to another one (CTX-04)
-            self._moves += 1
+            self._latest.end(is_sure=known.opened_at is not None)
         self._standing.followed(event)
         return [ContextClosed(replace(known, closed_at=event.happened_at), was_current)]
 
@@ -359,27 +371,9 @@ class Follower:
 
     # Parts
 
-    def _is_newest(self, event: Notification) -> bool:
-        """D-27: an open counts if it is not older than the last one that counted."""
-        return not is_older(event, self._opened_at)
-
-    def _note_replay(self, event: Notification) -> None:
-        """Doubt the first open of its type on a connection that was read already: read once more.
-
-        It may be the replay of a context that is open but not current (REP-01), which only a GET
-        can tell from a new open.
-        """
-        anchor_type = (event.name.anchor_type if event.name else None) or ""
-        is_joined = self._standing.connection is Connection.JOINED
-        if is_joined and anchor_type not in self._opened_types:
-            self._is_unsure = True
-        self._opened_types.add(anchor_type)
-
     def _make_current(self, event: Notification) -> None:
-        if self._current != event.anchor:
-            self._moves += 1
         self._current = event.anchor if event.name != HOME_OPEN else ""
-        self._opened_at = event.happened_at or self._opened_at
+        self._latest.follow(event)
         self._standing.opened(event)
 
     def _put(self, context: OpenContext, *, newest: bool = False) -> None:

@@ -18,6 +18,11 @@ def is_older(event: Notification, moment: datetime | None) -> bool:
     return moment is not None and event.happened_at is not None and event.happened_at < moment
 
 
+def is_after(event: Notification, moment: datetime | None) -> bool:
+    """Whether an event happened after a moment, as far as that is known."""
+    return moment is not None and event.happened_at is not None and event.happened_at > moment
+
+
 def is_contained(event: Notification, known: OpenContext) -> bool:
     """Whether the answer to a GET already contained this event: versions are a chain (CONT-04)."""
     if event.version_id and event.version_id in {known.version_id, *known.past_versions}:

@@ -31,13 +31,14 @@ class Standing:
         self._refused = _NONE
         self._problems: dict[tuple[str, str], SyncProblem] = {}
 
-    def status(self, *, needs_context: bool) -> SyncStatus:
-        """Return what to tell; `needs_context` as in `SyncStatus`."""
+    def status(self, *, needs_context: bool, is_unsure: bool) -> SyncStatus:
+        """Return what to tell; `needs_context` and `is_unsure` as in `SyncStatus`."""
         return SyncStatus(
             connection=self.connection,
             detail=self.detail,
             refused=self._refused[1],
             needs_context=needs_context,
+            is_unsure=is_unsure and self.connection is Connection.JOINED,
             problems=tuple(self._problems.values()),
         )
 

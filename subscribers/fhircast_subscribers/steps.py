@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fhircast_subscribers.contexts import AppliedUpdate, OpenContext, apply_update
-from fhircast_subscribers.relations import is_contained
+from fhircast_subscribers.relations import is_after, is_contained
 from fhircast_subscribers.wire import selected_in
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ def opened(event: Notification) -> OpenContext:
         event_id=event.id,
         opened_at=event.happened_at,
         version_id=event.version_id,
+        needs_context=bool(event.prior_version_id),  # the hub knows it longer than we do
     )
 
 
@@ -58,6 +59,21 @@ def opened_again(event: Notification, known: OpenContext) -> OpenContext:
     if is_first or is_contained(event, known):
         return again.having_passed(event.version_id)
     return replace(again, needs_context=True) if event.version_id else again
+
+
+def opened_late(event: Notification, known: OpenContext) -> OpenContext:
+    """Return the context after an open that is older than the latest one: only versions move.
+
+    The hub passes it over as well, or knows better than we do what was latest; then the GET that is
+    due shows this context as current, and when it was opened is not known.
+    """
+    is_its_own = not is_after(event, known.opened_at)
+    late = replace(known, opened_at=known.opened_at if is_its_own else None, confirmed=True)
+    if event.version_id in {"", known.version_id}:
+        return late
+    if is_contained(event, known):
+        return late.having_passed(event.version_id)
+    return late.at_version(event.version_id, needs_context=True)
 
 
 def updated(event: Notification, known: OpenContext) -> tuple[OpenContext, AppliedUpdate]:

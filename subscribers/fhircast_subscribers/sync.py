@@ -61,6 +61,7 @@ class SyncStatus:
         detail: Why the connection is lost or has ended, "" if there is nothing to add.
         refused: Name of the event that this subscriber itself refused to follow, "" if none.
         needs_context: The content of the current context may lack something.
+        is_unsure: Another context may be current at the hub; it is being asked.
         problems: Other subscribers that are out of step, one entry per subscriber and event.
     """
 
@@ -68,6 +69,7 @@ class SyncStatus:
     detail: str = ""
     refused: str = ""
     needs_context: bool = False
+    is_unsure: bool = False
     problems: tuple[SyncProblem, ...] = ()
 
     @property
@@ -84,6 +86,8 @@ class SyncStatus:
             reasons.append(f"{text}: {self.detail}" if self.detail else text)
         if self.refused:
             reasons.append(f"{self.refused} was not followed here")
+        if self.is_unsure:
+            reasons.append("asking the hub which context is current")
         if self.needs_context:
             reasons.append("shared content may be missing; reading it again")
         reasons += [it.diagnostics or f"{it.subscriber} is out of step" for it in self.problems]

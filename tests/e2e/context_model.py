@@ -37,8 +37,8 @@ class ContextModel:
     Attributes:
         contexts: What is open, by anchor (TAB-01).
         current: Anchor of the current context, "" if there is none (CTX-04).
-        moved_at: When the open happened that moved the current context last. It stays after a
-            close, so that a late open of an earlier case does not come up by itself (D-27).
+        moved_at: When the open or Home-open happened that established what is shown; None if
+            nothing was opened yet, or the current context was closed: no open is late then (D-26).
         accepted: Requests by id (D-28).
     """
 
@@ -94,14 +94,17 @@ class ContextModel:
     def _open(self, anchor: str, request: Json, version: str) -> None:
         known = self.contexts.get(anchor)
         at = moment(request)
-        if known is not None and at < known.opened_at:
+        if known is not None and self._is_late(at):
             return  # EVT-10, D-27: subscribers pass it over, and the hub is what they show
         content = known.content if known is not None else {}
         self.contexts[anchor] = Opened(request["event"]["context"], at, version, content)  # D-11
         self._move(anchor, at)
 
+    def _is_late(self, at: datetime) -> bool:
+        return self.moved_at is not None and at < self.moved_at  # D-26, D-27
+
     def _move(self, anchor: str, at: datetime) -> None:
-        if self.moved_at is None or at >= self.moved_at:  # D-26, D-27
+        if not self._is_late(at):
             self.current, self.moved_at = anchor, at
 
     def _close(self, anchor: str, at: datetime) -> None:
@@ -110,7 +113,7 @@ class ContextModel:
             return  # D-26: it meant an earlier opening of the same anchor
         del self.contexts[anchor]  # CONT-16
         if self.current == anchor:
-            self.current = ""  # CTX-04; TAB-02 if it is not
+            self.current, self.moved_at = "", None  # CTX-04; TAB-02 if it is not
 
     def _update(self, anchor: str, request: Json, version: str) -> None:
         known = self.contexts[anchor]

@@ -293,7 +293,8 @@ class Follower:
         if name.endswith("-open"):
             self.opened_ids[anchor] = message["id"]
         if name.endswith("-close"):
-            self.current = "" if self.current == anchor else self.current
+            if self.current == anchor:
+                self.current, self.opened_at = "", ""
             self.versions.pop(anchor, None)
             self.incomplete.discard(anchor)
         prior = happened.get("context.priorVersionId", "")

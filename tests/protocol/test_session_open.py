@@ -148,10 +148,28 @@ def test_an_open_of_the_same_moment_becomes_current() -> None:
     assert session.current == DR_2
 
 
-def test_an_older_open_does_not_become_current_after_a_close_either() -> None:
-    """D-27: a subscriber remembers the open that set its context."""
+def test_no_open_is_older_once_the_current_context_is_closed() -> None:
+    """2.5: EVT-10, D-26; no open established what is current: nothing is."""
     session = session_after(open_case(1), close_event(REPORT, at=after(1)))
-    assert judge(session, open_case(2, at=after(-5))).session.current == ""
+    assert session.opened_at is None
+    assert judge(session, open_case(2, at=after(-5))).session.current == DR_2
+
+
+def test_a_reopen_counts_after_a_close_even_if_it_is_older_than_its_own_open() -> None:
+    """D-11, D-26: whoever joined meanwhile cannot know how old the other opens are (REP-01)."""
+    session = session_after(
+        open_case(1, at=after(-9)), open_case(2, at=after(-8)), close_event(REPORT_2)
+    )
+    decision = judge(session, open_case(1, at=after(-10)), "v3")
+    assert (decision.session.current, decision.session.opened_at) == (DR_1, after(-10))
+    assert decision.broadcast is not None
+    assert decision.broadcast.prior_version_id == "v1"
+
+
+def test_a_close_of_another_context_leaves_the_moment_of_the_current_one() -> None:
+    """EVT-10, TAB-02."""
+    session = session_after(open_case(1, at=after(-9)), open_case(2), close_event(REPORT))
+    assert judge(session, open_case(3, at=after(-5))).session.current == DR_2
 
 
 def test_an_older_reopen_is_broadcast_and_changes_nothing() -> None:

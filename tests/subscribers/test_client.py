@@ -493,7 +493,7 @@ async def test_two_hubs_in_one_process(scripted: ScriptedHub) -> None:
         assert list(two.contexts) == ["DiagnosticReport/dr-2"]
         await other.deny("policy")
         await shows(two, lambda it: it.sync.connection is Connection.ENDED)
-        assert one.sync.in_sync
+        await shows(one, lambda it: it.in_sync)
 
 
 async def test_configuration_is_read_whatever_else_it_says(scripted: ScriptedHub) -> None:

@@ -92,11 +92,19 @@ def take(follower: Follower, answer: bytes) -> tuple[object, ...]:
     return follower.take_read(read_current_context(answer), follower.begin_read())
 
 
-def following(*frames: bytes) -> Follower:
-    """A follower that joined an empty session and then received these frames."""
+def joined(*replayed: bytes) -> Follower:
+    """A follower that received what is replayed, and then read that nothing is current."""
     follower = Follower(TOPIC)
     follower.connected()
+    for it in replayed:
+        follower.receive(it)
     take(follower, NOTHING)
+    return follower
+
+
+def following(*frames: bytes) -> Follower:
+    """A follower that received these frames when everything was replayed and read."""
+    follower = joined(open_frame(9, seconds=-9), close_frame(9, seconds=-8))
     for it in frames:
         follower.receive(it)
     return follower
@@ -142,6 +150,75 @@ def test_older_open_leaves_the_current_context() -> None:
     assert follower.current is not None
     assert follower.current.anchor == ANCHOR_2
     assert [it.is_current for it in changes if isinstance(it, ContextOpened)] == [False]
+
+
+def test_older_reopen_changes_nothing_but_its_version() -> None:
+    """EVT-10, D-26: the close in between meant an earlier opening still; a GET tells for sure."""
+    follower = following(open_frame(1, seconds=5), open_frame(1, seconds=0))
+    follower.receive(close_frame(1, seconds=2))
+    assert follower.current is not None
+    assert follower.needs_read
+    assert not follower.in_sync
+    take(follower, got(1, "v1"))
+    assert follower.in_sync
+
+
+def test_older_reopen_with_a_new_version_takes_that_alone() -> None:
+    """EVT-10, CONT-17: of a hub that goes by the order of arrival; what it shows is read."""
+    follower = following(open_frame(1, seconds=5))
+    follower.receive(open_frame(1, seconds=0, version="v2", prior="v1"))
+    assert follower.current is not None
+    assert (follower.current.version_id, follower.current.opened_at) == ("v2", after(5))
+    assert follower.sync.needs_context
+
+
+def test_older_open_after_the_close_becomes_current() -> None:
+    """EVT-10, D-26: nothing is current that it could be older than."""
+    follower = following(open_frame(2, seconds=5), close_frame(2, seconds=6))
+    follower.receive(open_frame(1, seconds=0))
+    assert follower.current is not None
+    assert follower.current.anchor == ANCHOR
+    assert follower.in_sync
+
+
+def test_open_that_the_hub_counts_and_we_do_not_is_shown_after_the_read() -> None:
+    """D-27: the hub may have forgotten a close that did not reach us."""
+    follower = following(open_frame(2, seconds=5), open_frame(1, seconds=0))
+    assert not follower.in_sync
+    changes = take(follower, got(1, "v1"))
+    assert isinstance(changes[0], ContextOpened)
+    assert changes[0].context.anchor == ANCHOR
+    assert changes[0].is_current
+
+
+def test_older_open_of_an_unknown_context_may_lack_content() -> None:
+    """REP-01, CONT-18: it was open before we joined, and is not the newest of its type."""
+    follower = following(open_frame(2, seconds=5, version="w1"), open_frame(1, seconds=0))
+    assert follower.contexts[ANCHOR].needs_context
+
+
+def test_open_with_a_prior_version_that_is_not_known_may_lack_content() -> None:
+    """REP-01, CONT-18: so does an open that counts, with what was shared before we joined."""
+    follower = following(open_frame(1, version="v3", prior="v2"))
+    assert follower.sync.needs_context
+
+
+def test_close_of_a_context_known_from_a_read_is_asked_about() -> None:
+    """D-26: whether it is older than its open is not known here."""
+    follower = following()
+    take(follower, got(1))
+    follower.receive(close_frame(1))
+    assert follower.current is None
+    assert follower.needs_read
+
+
+def test_answer_from_before_an_open_that_was_passed_over_is_too_old() -> None:
+    """D-27, IRA-SUB-07: the hub may have counted it meanwhile."""
+    follower = following(open_frame(2, seconds=5, version="w1"))
+    ticket = follower.begin_read()
+    follower.receive(open_frame(1, seconds=0))
+    follower.take_read(read_current_context(got(2, "w1")), ticket)
+    assert follower.needs_read
 
 
 def test_close_is_compared_with_the_open_of_its_own_anchor() -> None:
@@ -243,8 +320,10 @@ def test_update_contained_in_the_read_is_skipped() -> None:
 
 def test_replay_after_the_read_is_read_again() -> None:
     """REP-01: a context that is open but not current is replayed; only a GET tells that."""
-    follower = following(open_frame(1))
+    follower = joined()
+    follower.receive(open_frame(1))
     assert follower.needs_read
+    assert not follower.in_sync
     take(follower, NOTHING)
     assert follower.current is None
     assert not follower.needs_read
@@ -252,7 +331,8 @@ def test_replay_after_the_read_is_read_again() -> None:
 
 def test_further_opens_need_no_read() -> None:
     """REP-01: a replay holds one open per anchor type at most."""
-    follower = following(open_frame(1))
+    follower = joined()
+    follower.receive(open_frame(1))
     take(follower, got(1, "v1"))
     follower.receive(open_frame(2, seconds=1))
     assert not follower.needs_read
@@ -545,6 +625,13 @@ def test_update_without_gap_confirms_a_context_again() -> None:
     take(follower, got(2, "w1"))
     follower.receive(update_frame("v2", "v1", put(OBSERVATION)))
     assert ANCHOR in follower.contexts
+
+
+def test_older_home_open_is_passed_over_and_asked_about() -> None:
+    """INF-04, D-21, D-27."""
+    follower = following(open_frame(1, seconds=5), frame("Home-open", [], at=after(2)))
+    assert follower.current is not None
+    assert follower.needs_read
 
 
 def test_hub_that_forgot_the_topic_has_nothing_open() -> None:

@@ -431,7 +431,7 @@ async def test_newer_open_ends_the_resends(scripted: ScriptedHub) -> None:
         await sync_error_about(scripted, scripted.posts[0]["id"])
         await shows(session, lambda it: not it.in_sync)
         await session.open(reading_case(2))
-        assert session.sync.in_sync
+        await shows(session, lambda it: it.in_sync)
         await session.request("org.example.later", [])
         assert not await session.wait_until(lambda _it: len(scripted.posts) > 3, 0.4)
 

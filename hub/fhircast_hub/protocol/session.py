@@ -151,7 +151,6 @@ class Session:
         revision: Counts accepted requests; never on the wire.
         contexts: Open contexts by anchor ("Type/id"), in the order of their opens.
         current: Anchor of the current context, "" if there is none.
-        opened_at: When the open that set the current context happened; kept after its close.
         home: The Home-open, while it is the latest open of the topic (D-21).
         remembered: Recent events by id.
     """
@@ -161,7 +160,6 @@ class Session:
     revision: int = 0
     contexts: Mapping[str, OpenContext] = field(default_factory=dict)
     current: str = ""
-    opened_at: datetime | None = None
     home: EventNotification | None = None
     remembered: Mapping[str, Remembered] = field(default_factory=dict)
 
@@ -175,6 +173,12 @@ class Session:
         """The open that made the state what subscribers show; None once its context is closed."""
         current = self.current_context
         return current.opened if current is not None else self.home
+
+    @property
+    def opened_at(self) -> datetime | None:
+        """When the latest open happened; None once its context is closed: no open is late then."""
+        latest = self.latest_open
+        return latest.happened_at if latest is not None else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,7 +311,7 @@ def _open(
     others = {key: value for key, value in session.contexts.items() if key != anchor}
     after = replace(session, contexts={**others, anchor: replace(opened, opened=broadcast)})
     if _is_newest_open(session, notification):
-        after = replace(after, current=anchor, opened_at=notification.happened_at, home=None)
+        after = replace(after, current=anchor, home=None)
     return _accepted(after, broadcast, version_id)
 
 
@@ -316,13 +320,7 @@ def _home(session: Session, notification: EventNotification, version_id: str) ->
     broadcast = notification.with_versions("")
     if not _is_newest_open(session, notification):
         return _accepted(session, broadcast)
-    after = replace(
-        session,
-        current="",
-        home=broadcast,
-        opened_at=notification.happened_at,
-        version_id=version_id,
-    )
+    after = replace(session, current="", home=broadcast, version_id=version_id)
     return _accepted(after, broadcast)
 
 
@@ -441,7 +439,7 @@ def _remember(decision: Decision, notification: EventNotification, limit: int) -
 
 
 def _is_newest_open(session: Session, notification: EventNotification) -> bool:
-    """D-27: an open moves the current context only if it is not older than the last that did."""
+    """D-27: an open counts if it is not older than the one that established what is shown now."""
     return session.opened_at is None or notification.happened_at >= session.opened_at
 
 
