@@ -202,13 +202,15 @@ class App:
         self.endpoint = ""
 
     async def receive(self, *, at_most: int = 1000, status: int = 200) -> None:
-        """Read frames and answer them."""
+        """Read frames and answer them, with status 0 not at all."""
         inbox, link = self.inbox, self._link
         for _ in range(at_most):
             if inbox is None or not inbox.frames:
                 break
             message, _changes = self.follower.receive(inbox.frames.popleft())
-            if isinstance(message, Notification) and link is not None and inbox.closed is None:
+            if not isinstance(message, Notification) or not status:
+                continue
+            if link is not None and inbox.closed is None:
                 await self._answer(link, message, status)
         if inbox is not None and inbox.closed is not None and not inbox.frames:
             self._gone(inbox.closed.text)

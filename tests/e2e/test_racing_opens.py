@@ -161,6 +161,11 @@ class RacingOpens(RuleBasedStateMachine):
     def read_frames(self, app: int, at_most: int) -> None:
         self.run(self.room.apps[app].receive(at_most=at_most))
 
+    @rule(app=_apps, at_most=st.sampled_from([1, 2]))
+    def read_without_an_answer(self, app: int, at_most: int) -> None:
+        """The answer comes too late: after a break the hub sends these frames again (D-45)."""
+        self.run(self.room.apps[app].receive(at_most=at_most, status=0))
+
     @rule(app=_apps)
     def refuse(self, app: int) -> None:
         """Answer the next frame with 409: SyncErrors go out, the context stays (IRA-HUB-15)."""
