@@ -21,11 +21,15 @@ _FOLLOW = """async messages => {
   const { Follower } = await import('/static/follower.js');
   const follower = new Follower();
   const isRead = message => message['context.type'] !== undefined;
-  const take = message => (isRead(message) ? follower.replace(message) : follower.apply(message));
+  const take = message => {
+    if (message.connected) return follower.connected();
+    return isRead(message) ? follower.replace(message) : follower.apply(message);
+  };
   const changes = messages.map(take);
-  const { kind, applied, repeated, needsRead } = changes.at(-1);
+  const { kind, applied, repeated, needsRead } = changes.at(-1) ?? {};
   return {
     kind, applied, repeated, needsRead,
+    unsure: follower.unsure,
     current: follower.currentAnchor,
     open: [...follower.contexts.keys()],
     version: follower.current?.versionId ?? null,
@@ -98,6 +102,25 @@ def update(report: str, second: int, old: str, new: str) -> dict[str, Any]:
     return event("update", report, second, items=[updates], versionId=new, priorVersionId=old)
 
 
+def read(report: str = "", version: str = "v1") -> dict[str, Any]:
+    """Return the answer to a GET: this report is current, or nothing."""
+    items = [{"key": "report", "resource": {"resourceType": "DiagnosticReport", "id": report}}]
+    return {
+        "context.type": "DiagnosticReport" if report else "",
+        "context.versionId": version,
+        "context": items if report else [],
+    }
+
+
+def home(second: int) -> dict[str, Any]:
+    message = event("home", "", second)
+    message["event"] |= {"hub.event": "Home-open", "context": []}
+    return message
+
+
+CONNECTED = {"connected": True}
+
+
 def follow(page: Page, *messages: dict[str, Any]) -> dict[str, Any]:
     """Return the last change and the state of a follower that took the messages."""
     result: dict[str, Any] = page.evaluate(_FOLLOW, list(messages))
@@ -108,6 +131,61 @@ def test_an_open_older_than_the_current_one_is_not_followed(page: Page) -> None:
     """EVT-10, D-26."""
     seen = follow(page, event("open", "r2", 5), event("open", "r1", 1))
     assert (seen["current"], seen["applied"]) == ("DiagnosticReport/r2", False)
+
+
+def test_an_older_reopen_leaves_its_own_moment(page: Page) -> None:
+    """EVT-10, D-26: the close in between meant an earlier opening still."""
+    opens = event("open", "r1", 3, versionId="v1"), read("r1"), event("open", "r1", 1, id="again")
+    seen = follow(page, *opens, event("close", "r1", 2))
+    assert (seen["current"], seen["unsure"]) == ("DiagnosticReport/r1", True)
+    seen = follow(page, CONNECTED, *opens, CONNECTED, opens[-1], event("close", "r1", 2))
+    assert (seen["current"], seen["unsure"]) == ("DiagnosticReport/r1", True)
+
+
+def test_the_moment_of_a_home_open_outlives_a_resume(page: Page) -> None:
+    """D-21, D-45: what comes late is passed over before and after the break."""
+    late = event("open", "r1", 1)
+    seen = follow(page, home(3), read(), late, CONNECTED, late, read(), late)
+    assert (seen["current"], seen["applied"], seen["unsure"]) == (None, False, True)
+
+
+def test_no_open_is_late_once_the_current_context_is_closed(page: Page) -> None:
+    """EVT-10, D-26."""
+    first = event("open", "r1", 3), read("r1"), event("close", "r1", 3)
+    seen = follow(page, *first, event("open", "r2", 1))
+    assert (seen["current"], seen["unsure"]) == ("DiagnosticReport/r2", False)
+    seen = follow(page, *first, event("open", "r2", 1), event("open", "r3", 2))
+    assert seen["current"] == "DiagnosticReport/r3"
+
+
+def test_an_older_home_open_is_not_followed_and_asked_about(page: Page) -> None:
+    """INF-04, D-21, D-27."""
+    seen = follow(page, event("open", "r1", 3), read("r1"), home(1))
+    assert (seen["current"], seen["applied"]) == ("DiagnosticReport/r1", False)
+    assert (seen["needsRead"], seen["unsure"]) == (True, True)
+
+
+def test_the_hub_has_the_last_word_on_a_late_open(page: Page) -> None:
+    """D-27: it may have counted what was passed over here."""
+    late = event("open", "r2", 3), read("r2"), event("open", "r1", 1, versionId="v1")
+    assert follow(page, *late)["needsRead"]
+    seen = follow(page, *late, read("r1"))
+    assert (seen["current"], seen["unsure"]) == ("DiagnosticReport/r1", False)
+
+
+def test_a_moment_finer_than_the_clock_of_the_page_is_asked_about(page: Page) -> None:
+    """D-27: within the same millisecond only the hub can tell which came first."""
+    finer = event("open", "r2", 3)
+    finer["timestamp"] = "2026-03-02T09:00:03.0001Z"
+    seen = follow(page, event("open", "r1", 3), read("r1"), finer)
+    assert (seen["current"], seen["needsRead"]) == ("DiagnosticReport/r2", True)
+
+
+def test_the_first_open_of_a_connection_is_asked_about(page: Page) -> None:
+    """REP-01: it may be the replay of a context that is not current."""
+    first = CONNECTED, read(), event("open", "r1", 1)
+    assert follow(page, *first)["needsRead"]
+    assert not follow(page, *first, read("r1"), event("open", "r2", 2))["needsRead"]
 
 
 def test_a_late_close_names_its_own_context(page: Page) -> None:

@@ -4,7 +4,12 @@ import { copyable, h, setText } from "./dom.js";
 import { eventParts } from "./messages.js";
 import { caseOf, clockText, dateText, momentText } from "./resources.js";
 
-const LABELS = { "in-sync": "In sync", connecting: "Connecting…", lost: "Not in sync" };
+const LABELS = {
+  "in-sync": "In sync",
+  connecting: "Connecting…",
+  checking: "Checking…",
+  lost: "Not in sync",
+};
 
 export class Chrome {
   #parts = {};
@@ -120,7 +125,8 @@ const fact = (label, value) => h("div", {}, h("dt", {}, label), h("dd", {}, valu
 function stateOf({ sync }, banners) {
   if (sync.connection.state === "connecting") return "connecting";
   if (sync.connection.state !== "live") return "lost";
-  return banners.some((banner) => banner.sync) ? "lost" : "in-sync";
+  if (banners.some((banner) => banner.sync)) return "lost";
+  return sync.unsure ? "checking" : "in-sync";
 }
 
 /** Everything that keeps the apps apart: who, why, and what to do about it. */

@@ -48,7 +48,7 @@ function followed(change) {
       if (change.anchor !== state.shown?.anchor || !change.applied) return 200;
       return moveOn(change);
     case "home":
-      return moveOn(change);
+      return change.applied ? moveOn(change) : 200;
     case "read":
       state.joined = true;
       if (change.anchor === state.shown?.anchor) stay(change.context);

@@ -15,13 +15,19 @@ import {
 
 const time = (timestamp) => Date.parse(timestamp) || 0;
 
+/** Below zero if `a` is older than `b`; NaN if a clock of milliseconds cannot tell. */
+function order(a, b) {
+  const difference = time(a) - time(b);
+  return difference === 0 && a !== b ? NaN : difference;
+}
+
 /**
  * One open anchor context.
  * @typedef {object} OpenContext
  * @property {string} anchor "Type/id"
  * @property {Array<object>} context items as supplied in the open
  * @property {object|null} openMessage the open as broadcast; null if known from GET only
- * @property {string|null} openedAt timestamp of that open
+ * @property {string|null} openedAt when it was opened; null if that is not known
  * @property {string|null} versionId newest known version
  * @property {Map<string, object>} content resources shared so far, by "Type/id"
  * @property {string[]} selection references of the last select
@@ -33,6 +39,15 @@ export class Follower {
   contexts = new Map();
   /** @type {string|null} anchor of the current context */
   currentAnchor = null;
+  /** The hub may show another context as current; only a GET can tell. */
+  unsure = true;
+  /**
+   * @type {string|null} when the latest open or Home-open happened; null once its context is closed.
+   * It may be later than the hub's, which costs a GET, but never earlier: an open that is late there
+   * and not here would show another patient.
+   */
+  #latestAt = null;
+  #openedTypes = new Set();
 
   get current() {
     return this.contexts.get(this.currentAnchor) ?? null;
@@ -50,6 +65,7 @@ export class Follower {
     const step = { message, anchor, context: this.contexts.get(anchor) ?? null };
     if (isEvent(message, "SyncError")) return change("syncerror", step, readSyncError(message));
     if (isEvent(message, "UserLogout")) return change("logout", step);
+    if (isEvent(message, "Home-open") || action === "open") this.#doubtReplay(step, type);
     if (isEvent(message, "Home-open")) return this.#home(step);
     if (!anchor) return change("other", step, { applied: false });
     if (action === "open") return this.#open(step);
@@ -59,51 +75,85 @@ export class Follower {
     return change("other", step, { applied: false });
   }
 
+  /** The first open of its type on a connection may be the replay of what is not current (REP-01). */
+  #doubtReplay({ anchor }, type) {
+    const moves = anchor !== this.currentAnchor;
+    if (moves && !this.#openedTypes.has(type)) this.unsure = true;
+    this.#openedTypes.add(type);
+  }
+
+  /** Older than the latest open: passed over here (EVT-10, D-26), and at the hub unless it differs. */
+  #isLate({ timestamp }) {
+    const place = this.#latestAt === null ? 0 : order(timestamp, this.#latestAt);
+    if (!(place >= 0)) this.unsure = true;
+    return place < 0;
+  }
+
+  #makeCurrent(anchor, { timestamp }) {
+    this.currentAnchor = anchor;
+    this.#latestAt = timestamp;
+  }
+
   #home(step) {
-    this.currentAnchor = null; // contexts stay open (INF-04)
-    return change("home", step);
+    if (this.#isLate(step.message)) return change("home", step, { applied: false, needsRead: true });
+    this.#makeCurrent(null, step.message); // contexts stay open (INF-04)
+    return change("home", step, { needsRead: this.unsure });
   }
 
   #open(step) {
     const { message, anchor, context: known } = step;
+    if (this.#isLate(message)) return this.#openLate(step);
     const versionId = versionOf(message.event);
-    if (known?.openMessage?.id === message.id && this.currentAnchor === anchor) {
+    const wasCurrent = this.currentAnchor === anchor;
+    this.#makeCurrent(anchor, message);
+    if (known?.openMessage?.id === message.id && wasCurrent) {
       // A resend (SYNC-12) or a replay: the context is here, perhaps already further on.
       known.unsure ||= versionId !== known.versionId;
-      return change("open", step, { repeated: true, needsRead: known.unsure });
-    }
-    const current = this.current;
-    if (current?.openedAt && time(message.timestamp) < time(current.openedAt)) {
-      return change("open", step, { applied: false }); // EVT-10, D-26
+      return change("open", step, { repeated: true, needsRead: known.unsure || this.unsure });
     }
     const prior = priorVersionOf(message.event);
-    const context = {
-      anchor,
-      context: message.event.context,
-      openMessage: message,
-      openedAt: message.timestamp,
-      versionId,
-      content: known?.content ?? new Map(),
-      selection: [],
-      unsure: (known?.unsure ?? false) || (prior !== null && prior !== known?.versionId),
-    };
+    const context = openedBy(message, anchor, known);
+    context.unsure ||= prior !== null && prior !== known?.versionId;
     if (known && prior === null && known.versionId !== versionId) context.unsure = true;
     this.contexts.set(anchor, context);
-    this.currentAnchor = anchor;
-    return change("open", { ...step, context }, { needsRead: context.unsure });
+    return change("open", { ...step, context }, { needsRead: context.unsure || this.unsure });
+  }
+
+  /** What is open becomes known, or at another version; nothing else changes. */
+  #openLate(step) {
+    const { message, anchor, context: known } = step;
+    const late = { applied: false, needsRead: true };
+    if (!known) {
+      // The hub may know it longer than we do, and have content that we do not have.
+      const context = { ...openedBy(message, anchor), unsure: true };
+      this.contexts.set(anchor, context);
+      return change("open", { ...step, context }, late);
+    }
+    const versionId = versionOf(message.event);
+    known.unsure ||= versionId !== known.versionId;
+    known.versionId = versionId ?? known.versionId;
+    // Newer than its own open: the hub may have counted it, and then we do not know what it keeps.
+    if (known.openedAt !== null && !(order(message.timestamp, known.openedAt) <= 0)) {
+      known.openedAt = null;
+    }
+    return change("open", step, late);
   }
 
   #close(step) {
     const { message, anchor, context } = step;
     if (!context) return change("close", step, { applied: false });
-    if (context.openedAt && time(message.timestamp) < time(context.openedAt)) {
+    const wasCurrent = this.currentAnchor === anchor;
+    const place = context.openedAt === null ? NaN : order(message.timestamp, context.openedAt);
+    if (wasCurrent && !(place >= 0)) this.unsure = true;
+    if (place < 0) {
       // Older than the opening we know: it meant an earlier one. Ask the hub rather than guess.
       return change("close", step, { applied: false, needsRead: true });
     }
     this.contexts.delete(anchor);
-    const wasCurrent = this.currentAnchor === anchor;
-    if (wasCurrent) this.currentAnchor = null; // no fall back to another one (CTX-04)
-    return change("close", step, { wasCurrent });
+    if (!wasCurrent) return change("close", step, { wasCurrent });
+    this.currentAnchor = null; // no fall back to another one (CTX-04)
+    if (!this.unsure) this.#latestAt = null; // and no open is late now (D-26)
+    return change("close", step, { wasCurrent, needsRead: this.unsure });
   }
 
   #update(step) {
@@ -127,6 +177,12 @@ export class Follower {
     return change("select", step);
   }
 
+  /** A socket is open and confirmed. What was known is kept: a resume tells nothing twice (D-45). */
+  connected() {
+    this.unsure = true;
+    this.#openedTypes.clear();
+  }
+
   /** A new subscription begins: what neither replay nor GET confirms is gone at `replace`. */
   beginJoin() {
     for (const context of this.contexts.values()) context.unconfirmed = true;
@@ -147,17 +203,23 @@ export class Follower {
     }
     if (answer === null) this.contexts.clear();
     const context = this.current;
+    this.unsure = false;
+    if (context?.openedAt && !(order(context.openedAt, this.#latestAt ?? "") <= 0)) {
+      this.#latestAt = context.openedAt;
+    }
     return change("read", { anchor, context }, { switched: before !== anchor, before });
   }
 
   #takeCurrent(anchor, answer) {
     const known = this.contexts.get(anchor);
     const bundle = answer.context.find((item) => item.key === "content")?.resource;
+    const items = answer.context.filter((item) => item.key !== "content");
+    const isKnown = known && JSON.stringify(known.context) === JSON.stringify(items);
     this.contexts.set(anchor, {
       anchor,
-      context: answer.context.filter((item) => item.key !== "content"),
+      context: items,
       openMessage: known?.openMessage ?? null,
-      openedAt: known?.openedAt ?? null,
+      openedAt: isKnown ? known.openedAt : null, // else it was opened again
       versionId: versionOf(answer),
       content: new Map(
         (bundle?.entry ?? []).map((entry) => [refOf(entry.resource), entry.resource]),
@@ -166,6 +228,20 @@ export class Follower {
       unsure: false,
     });
   }
+}
+
+/** The context that an open makes; the content of one that is open already goes on (D-11). */
+function openedBy(message, anchor, known) {
+  return {
+    anchor,
+    context: message.event.context,
+    openMessage: message,
+    openedAt: message.timestamp,
+    versionId: versionOf(message.event),
+    content: known?.content ?? new Map(),
+    selection: [],
+    unsure: known?.unsure ?? false,
+  };
 }
 
 function change(kind, step, more = {}) {

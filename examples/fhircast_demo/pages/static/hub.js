@@ -11,6 +11,7 @@ const CONFIRM_WITHIN_MS = 5000;
 const REPLAY_SETTLES_MS = 120;
 const ACK_WITHIN_MS = 8000; // below the 10 s of SYNC-08: 202 is better than silence
 const CHECK_EVERY_MS = 15000;
+const READ_AGAIN_MS = 300; // after an answer that broadcasts overtook, or none
 const RECENT_EVENTS = 50;
 const BACKOFF_MS = { first: 300, most: 5000 };
 
@@ -95,10 +96,18 @@ export class HubClient {
       if (!answer.ok && answer.status !== 404) return false;
       if (before !== this.#notifications) continue; // overtaken by a broadcast: ask again
       const change = this.follower.replace(answer.status === 404 ? null : answer.json);
+      this.sync.setUnsure(this.follower.unsure);
       this.#onChange(change);
       return true;
     }
+    this.#after("read", READ_AGAIN_MS, () => this.#readUntilTaken());
     return true;
+  }
+
+  /** Read until an answer can be taken in; the regular check ends a connection that gives none. */
+  async #readUntilTaken() {
+    const well = await this.read().catch(() => false);
+    if (!well && this.#socket) this.#after("read", READ_AGAIN_MS, () => this.#readUntilTaken());
   }
 
   // ------------------------------------------------------------------ life of the subscription
@@ -211,6 +220,7 @@ export class HubClient {
     this.#after("lease", lease * RENEW_AT * 1000, () => this.#renew(life));
     if (life.confirmed) return; // answer to a renewal
     life.confirmed = true;
+    this.follower.connected();
     this.#after("join", REPLAY_SETTLES_MS, () => this.#join(life));
   }
 
@@ -251,6 +261,7 @@ export class HubClient {
   #notified(life, message) {
     this.#notifications += 1;
     const change = this.follower.apply(message);
+    this.sync.setUnsure(this.follower.unsure);
     if (change.kind === "syncerror") this.#fallenOut(message);
     else if (change.anchor || change.kind === "home") this.#remember(change);
     let status;
@@ -261,7 +272,8 @@ export class HubClient {
       status = 500;
     }
     this.#acknowledge(life.socket, message.id, status);
-    if (change.needsRead) this.read().catch(() => null);
+    const isLive = this.sync.connection.state === "live"; // until then the join reads anyway
+    if (change.needsRead && isLive) this.#readUntilTaken();
   }
 
   #fallenOut(message) {

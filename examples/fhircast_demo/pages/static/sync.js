@@ -15,6 +15,8 @@ export class SyncState {
   connection = { state: "connecting", since: 0, reason: "" };
   /** Failing subscribers, by name: one flag each, the newest. @type {Map<string, object>} */
   failures = new Map();
+  /** Another context may be current at the hub; it is being asked. */
+  unsure = false;
   #listeners = new Set();
   #seenAt = new Map();
   #timers;
@@ -36,6 +38,12 @@ export class SyncState {
     const same = this.connection.state === state;
     const since = same ? this.connection.since : this.#timers.now();
     this.connection = { state, reason, since };
+    this.changed();
+  }
+
+  setUnsure(unsure) {
+    if (this.unsure === unsure) return;
+    this.unsure = unsure;
     this.changed();
   }
 

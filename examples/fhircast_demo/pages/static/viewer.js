@@ -37,7 +37,7 @@ function followed(change) {
       if (change.wasCurrent) leaveCase();
       return 200;
     case "home":
-      leaveCase();
+      if (change.applied) leaveCase();
       return 200;
     case "read":
       if (change.anchor !== state.anchor)
