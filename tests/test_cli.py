@@ -22,7 +22,7 @@ from wire_messages import ALL_EVENTS
 if TYPE_CHECKING:
     from pathlib import Path
 
-VERBS = ("serve", "demo", "sub", "pub", "context", "token")
+VERBS = ("serve", "demo", "sub", "pub", "context", "token", "conform-subscriber")
 KEY = "a key for tests only, 32 characters and more"
 
 
@@ -61,6 +61,9 @@ def test_the_version() -> None:
         ("serve", "--nonsense"),
         ("serve", "--port", "high", "--check"),
         ("serve", "--host", "0.0.0.0", "--check"),
+        ("serve", "--strict", "all", "--check"),
+        ("serve", "--dialects", "post", "--check"),
+        ("serve", "--tls-cert", "no-such-file.pem", "--tls-key", "x.pem", "--check"),
         ("context",),
         ("pub", TOPIC),
         ("pub", TOPIC, "Patient-zap"),

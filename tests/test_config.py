@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from typing import TYPE_CHECKING
 
 import pytest
 from fhircast_hub.config import (
@@ -13,6 +14,12 @@ from fhircast_hub.config import (
     unknown_variables,
     variable_of,
 )
+from fhircast_hub.protocol.dialects import Dialect
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+KEY = "k" * 32
 
 WRONG = [
     ("port", "-1"),
@@ -46,6 +53,21 @@ WRONG = [
     ("max_topics", "many"),
     ("ping_seconds", "0"),
     ("log_format", "xml"),
+    ("derive", "some"),
+    ("common_events", "maybe"),
+    ("reject", "never"),
+    ("mounts", "/fhircast/STU3,fhircast"),
+    ("mounts", "/"),
+    ("allowed_origins", "https://app.example/"),
+    ("allowed_origins", "https://app.example,app.example"),
+    ("allowed_origins", "https://App.example"),
+    ("allowed_origins", "https://app.example/viewer"),
+    ("dialects", "open-without-report,post"),
+    ("dialects", "Open-Without-Report"),
+    ("strict", "everything"),
+    ("max_ended_endpoints", "0"),
+    ("max_unknown_upgrades_per_minute", "0"),
+    ("ended_endpoint_seconds", "-1"),
 ]
 
 
@@ -97,7 +119,7 @@ def test_a_wrong_value_gets_one_line(name: str, value: str) -> None:
 def test_every_kind_of_setting_is_tried() -> None:
     """A new kind needs a row in the table above."""
     kinds = {it.name: it.metadata.get("kind", "text") for it in fields(Settings)}
-    assert set(kinds.values()) - {"text", "list"} == {kinds[name] for name, _ in WRONG}
+    assert set(kinds.values()) - {"text"} == {kinds[name] for name, _ in WRONG}
 
 
 @pytest.mark.parametrize(
@@ -139,6 +161,76 @@ def test_tokens_need_a_key() -> None:
         assert not key or key not in str(refused.value)
     for key in ("k" * 32, "key.pem"):
         assert load_settings({"FHIRCAST_AUTH": "jwt", "FHIRCAST_JWT_KEY": key}).jwt_key == key
+
+
+def test_a_late_rejection_needs_to_know_the_requester() -> None:
+    """EVT-06: with auth none everybody is the same."""
+    with pytest.raises(SettingError, match=r"FHIRCAST_REJECT='late'.*FHIRCAST_AUTH=none"):
+        load_settings({"FHIRCAST_REJECT": "late"})
+    settings = load_settings({"FHIRCAST_AUTH": "jwt", "FHIRCAST_REJECT": "late"}, {"jwt_key": KEY})
+    assert settings.reject == "late"
+
+
+def test_http_beyond_loopback_needs_a_word() -> None:
+    """GEN-01, GEN-02: TLS by the hub, TLS by a proxy, or insecure on purpose."""
+    beyond = {"FHIRCAST_HOST": "192.0.2.1", "FHIRCAST_AUTH": "jwt", "FHIRCAST_JWT_KEY": "k" * 32}
+    for public_url in ("", "http://hub.example.org"):
+        with pytest.raises(SettingError, match="FHIRCAST_TLS_CERT") as refused:
+            load_settings({**beyond, "FHIRCAST_PUBLIC_URL": public_url})
+        assert refused.value.variable == "FHIRCAST_HOST"
+    for word in (
+        {"FHIRCAST_PUBLIC_URL": "https://hub.example.org"},
+        {"FHIRCAST_ALLOW_INSECURE": "1"},
+    ):
+        assert load_settings({**beyond, **word}).host == "192.0.2.1"
+
+
+@pytest.mark.parametrize(
+    ("given", "missing"), [("tls_cert", "FHIRCAST_TLS_KEY"), ("tls_key", "FHIRCAST_TLS_CERT")]
+)
+def test_certificate_and_key_come_together(given: str, missing: str) -> None:
+    """GEN-01: the line names the one that is missing."""
+    with pytest.raises(SettingError) as refused:
+        load_settings({variable_of(given): "x.pem"})
+    assert refused.value.variable == missing
+
+
+def test_a_certificate_that_is_none_stops_the_start(tmp_path: Path) -> None:
+    """GEN-01: not at the first connection; in one line."""
+    broken = tmp_path / "broken.pem"
+    broken.write_text("no certificate")
+    for path in (str(broken), str(tmp_path / "missing.pem")):
+        with pytest.raises(SettingError) as refused:
+            load_settings({"FHIRCAST_TLS_CERT": path, "FHIRCAST_TLS_KEY": path})
+        assert refused.value.variable == "FHIRCAST_TLS_CERT"
+        assert "\n" not in str(refused.value)
+
+
+def test_lists_of_names_and_paths() -> None:
+    """D-47, D-49, D-05, D-31."""
+    settings = load_settings(
+        {
+            "FHIRCAST_MOUNTS": " /hub ,/api/sync/fhircast",
+            "FHIRCAST_DIALECTS": "post-without-id, open-without-report",
+            "FHIRCAST_STRICT": "profiles",
+        }
+    )
+    assert settings.mounts == ("/hub", "/api/sync/fhircast")
+    assert settings.dialects == ("post-without-id", "open-without-report")
+    assert settings.strict == ("profiles",)
+    assert load_settings({"FHIRCAST_MOUNTS": ""}).mounts == ()
+
+
+def test_the_dialects_are_those_of_the_core() -> None:
+    """D-49: settings import no room, so the names stand there twice."""
+    [it] = [it for it in fields(Settings) if it.name == "dialects"]
+    assert set(it.metadata["choices"]) == {it.value for it in Dialect}
+
+
+def test_a_post_cannot_be_refused_and_completed() -> None:
+    """D-05, D-49."""
+    with pytest.raises(SettingError, match="FHIRCAST_STRICT"):
+        load_settings({"FHIRCAST_STRICT": "post", "FHIRCAST_DIALECTS": "post-without-id"})
 
 
 def test_the_default_lease_fits_under_the_longest() -> None:

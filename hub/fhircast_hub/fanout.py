@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING, Protocol, assert_never
 from fhircast_hub.backends.base import Envelope, Published, SubscriptionEnded, SubscriptionReplaced
 from fhircast_hub.protocol.channel import NOTHING, Channel, ChannelRules, Outcome
 from fhircast_hub.protocol.channel_state import CloseReason, State
-from fhircast_hub.protocol.messages import EventNotification, encode_notification
-from fhircast_hub.protocol.views import replay
+from fhircast_hub.protocol.delivery import Deliveries
+from fhircast_hub.protocol.derive import Derive
+from fhircast_hub.protocol.messages import encode_notification
+from fhircast_hub.protocol.views import replay, shown_after
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from fhircast_hub.protocol.events import EventName
-    from fhircast_hub.protocol.messages import NotificationResponse
+    from fhircast_hub.protocol.messages import EventNotification, NotificationResponse
     from fhircast_hub.protocol.session import Session
     from fhircast_hub.protocol.subscription import Subscription
     from fhircast_hub.protocol.syncerror import Failure
@@ -81,19 +83,22 @@ class Link:
 class Fanout:
     """The channels of this process, by topic."""
 
-    def __init__(self, rules: ChannelRules) -> None:
+    def __init__(self, rules: ChannelRules, derive: Derive = Derive.MISSING) -> None:
         self._rules = rules
+        self._derive = derive
         self._topics: dict[str, dict[str, Link]] = {}
 
     def __iter__(self) -> Iterator[Link]:
         for links in list(self._topics.values()):
             yield from list(links.values())
 
-    def attach(self, subscription: Subscription, sink: FrameSink, now: float) -> Link:
+    def attach(
+        self, subscription: Subscription, sink: FrameSink, now: float
+    ) -> tuple[Link, Consequence]:
         """A socket was opened: confirm to it; an older socket of the endpoint is closed (D-44).
 
         Returns:
-            The link; the caller replays if `link.channel.needs_replay`.
+            The link, and what is to be done; the caller replays if `link.channel.needs_replay`.
         """
         links = self._topics.setdefault(subscription.topic, {})
         link = links.get(subscription.endpoint_id)
@@ -102,16 +107,26 @@ class Fanout:
         if link.sink is not None:
             link.sink.close(CloseReason.REPLACED)
         link.sink = sink
-        self._settle(link, link.channel.connected(now))
-        return link
+        return link, self._settle(link, link.channel.connected(now))
 
     def replay(self, link: Link, session: Session, now: float) -> Consequence:
-        """Send the open contexts to a channel that waits for them (REP-01 … REP-05)."""
-        if not link.channel.needs_replay:
-            return self._settle(link, NOTHING)
+        """Send the open contexts to a channel that waits for them (REP-01 … REP-05).
+
+        If events came that neither the channel could keep nor this session covers, it still waits:
+        the caller loads a newer session.
+        """
         channel = link.channel
-        opens = _opens(channel, replay(session, lambda name: bool(channel.spelling_of(name))))
-        return self._settle(link, link.channel.replay(opens, session.revision, now))
+        if not channel.needs_replay:
+            return self._settle(link, NOTHING)
+        events = self._replay(channel, session)
+        outcome = channel.replay(
+            _opens(channel, events), session.revision, now, shows=shown_after(session, events)
+        )
+        return self._settle(link, outcome)
+
+    def give_up(self, link: Link) -> Consequence:
+        """End a channel that cannot be brought up to date, and tell the others."""
+        return self._settle(link, link.channel.overflowed())
 
     def responded(self, link: Link, response: NotificationResponse) -> Consequence:
         """A subscriber answered a notification."""
@@ -166,20 +181,20 @@ class Fanout:
         links = self._topics.get(published.topic)
         if not links:
             return []
-        notification, revision = published.notification, published.revision
-        frames: dict[str, bytes] = {}
+        deliveries = Deliveries(
+            published.notification,
+            sets_context=published.sets_context,
+            is_resend=published.is_resend,
+            derive=self._derive,
+        )
         overflows = []
         for link in list(links.values()):
-            spelling = link.channel.spelling_of(notification.name)
-            if not spelling:
+            subscription = link.channel.subscription
+            if published.only_for and subscription.subject != published.only_for:
                 continue
-            frame = frames.get(spelling)
-            if frame is None:
-                frame = frames[spelling] = encode_notification(notification, spelling)
-            goes_out = link.channel.notify(
-                notification.id, notification.name, frame, revision=revision, now=now
-            )
-            if goes_out and link.sink is not None and not link.sink.put(frame):
+            group = deliveries.to(subscription)
+            frames = link.channel.deliver(group, revision=published.revision, now=now)
+            if link.sink is not None and not all(map(link.sink.put, frames)):
                 overflows.append(self._settle(link, link.channel.overflowed()))
         return overflows
 
@@ -192,10 +207,25 @@ class Fanout:
             return []
         consequences = [self._settle(link, link.channel.resubscribed(new, now))]
         if session is not None and envelope.newly_granted:
-            newly = replay(session, lambda name: name.key in envelope.newly_granted)
-            outcome = link.channel.granted_opens(_opens(link.channel, newly), now)
+            outcome = self._grant(link.channel, session, envelope.newly_granted, now)
             consequences.append(self._settle(link, outcome))
         return consequences
+
+    def _grant(
+        self, channel: Channel, session: Session, granted: frozenset[str], now: float
+    ) -> Outcome:
+        """Send the open contexts of events that a re-subscribe granted (D-12)."""
+        newly = [it for it in self._replay(channel, session) if it.name.key in granted]
+        return channel.granted_opens(
+            _opens(channel, newly),
+            now,
+            granted=granted,
+            revision=session.revision,
+            shows=shown_after(session, newly) if newly else None,
+        )
+
+    def _replay(self, channel: Channel, session: Session) -> list[EventNotification]:
+        return replay(session, lambda name: bool(channel.spelling_of(name)), self._derive)
 
     def _settle(self, link: Link, outcome: Outcome) -> Consequence:
         consequence = link.carry_out(outcome)

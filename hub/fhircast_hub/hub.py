@@ -15,14 +15,21 @@ from typing import TYPE_CHECKING
 
 from fhircast_hub.backends.base import SubscriptionReplaced, topic_of
 from fhircast_hub.clock import Clock, new_endpoint_id, new_id
+from fhircast_hub.ended import LastKnown
 from fhircast_hub.observability.logs import topic_label
 from fhircast_hub.protocol.channel_state import CloseReason
+from fhircast_hub.protocol.derive import Derive
+from fhircast_hub.protocol.dialects import Dialect, with_post_ids
 from fhircast_hub.protocol.errors import (
+    Conflict,
+    DuplicateId,
     FhircastError,
+    Forbidden,
     InvalidRequest,
     Unavailable,
     UnknownTopic,
 )
+from fhircast_hub.protocol.events import SYNC_ERROR
 from fhircast_hub.protocol.session import Accepted, Rules, decide
 from fhircast_hub.protocol.subscription import (
     LeasePolicy,
@@ -30,11 +37,11 @@ from fhircast_hub.protocol.subscription import (
     SubscriptionRequest,
     narrow_events,
 )
-from fhircast_hub.protocol.syncerror import make_sync_error
+from fhircast_hub.protocol.syncerror import Failure, FailureKind, make_sync_error
 from fhircast_hub.protocol.views import encode_current_context
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from datetime import datetime
 
     from fhircast_hub.backends.base import Backend
@@ -46,6 +53,12 @@ logger = logging.getLogger(__name__)
 
 _COMMIT_ATTEMPTS = 50
 """Lost races after which a request is refused as unavailable; each loss means another one won."""
+
+_REPLAY_ATTEMPTS = 5
+"""Sessions loaded for one replay, should more come meanwhile than a channel may hold."""
+
+_REMARKS_SHOWN = 8
+"""Faults of one event that the log names; a large event must not fill it."""
 
 _SWEEP_SECONDS = 0.1
 """How often time passes for leases, missing responses and the grace."""
@@ -62,11 +75,27 @@ class HubRules:
         session: About sessions.
         leases: About leases.
         unused_seconds: Life of an endpoint to which nobody connects (SEC-02).
+        derive: Who gets derived opens; OFF demands common events (DER-03).
+        common_events: All subscribers of a topic must be granted the same events (SUB-16).
+        rejects_late: A request that does not fit the state is answered 202 and rejected by a
+            SyncError to the requester (EVT-06).
+        max_ended: Endpoints of which the last known topic and events are remembered (D-43).
+        ended_seconds: For how long after their lease.
     """
 
     session: Rules = field(default_factory=Rules)
     leases: LeasePolicy = field(default_factory=LeasePolicy)
     unused_seconds: float = 60
+    derive: Derive = Derive.MISSING
+    common_events: bool = False
+    rejects_late: bool = False
+    max_ended: int = 10_000
+    ended_seconds: float = 3600
+
+    @property
+    def demands_common_events(self) -> bool:
+        """Whether a subscribe with other events than the topic's subscribers have is refused."""
+        return self.common_events or self.derive is Derive.OFF
 
 
 class Hub:
@@ -77,6 +106,9 @@ class Hub:
         self._fanout = fanout
         self._rules = rules
         self._clock = clock
+        self._last_known = LastKnown(
+            max_endpoints=rules.max_ended, keep_seconds=rules.ended_seconds
+        )
 
     async def run(self, stop: asyncio.Event) -> None:
         """Deliver what is committed and let time pass, until told to stop."""
@@ -94,7 +126,8 @@ class Hub:
         The first permitted subscribe makes the topic.
 
         Raises:
-            Forbidden: Another topic's token, no readable event, or another's endpoint.
+            Forbidden: Another topic's token, no readable event, or events that differ from those of
+                the topic's subscribers where they must not.
             InvalidRequest: The endpoint named is not one of this topic.
             LimitReached: Too many topics or subscribers.
 
@@ -106,6 +139,8 @@ class Hub:
         lease = self._rules.leases.grant(
             request.lease_seconds, now=now, token_expires_at=grant.expires_at
         )
+        if self._rules.demands_common_events:
+            await self._require_common_events(request, events)
         if request.endpoint_id:
             old = await self._own_subscription(request, grant)
             renewed = replace(
@@ -114,9 +149,11 @@ class Hub:
                 lease_seconds=lease,
                 subscriber_name=request.subscriber_name or old.subscriber_name,
                 expires_at=self._expiry(lease),
+                token_expires_at=grant.expires_at,
             )
             if not await self._backend.replace(renewed):
                 raise _no_such_endpoint()
+            self._last_known.note(renewed, self._clock.monotonic())
             return old.endpoint_id
         await self._backend.make_topic(request.topic, new_id(), now=now)
         endpoint_id = new_endpoint_id()
@@ -128,8 +165,10 @@ class Hub:
             subscriber_name=request.subscriber_name or f"{grant.client_name}-{endpoint_id[:4]}",
             subject=grant.subject,
             expires_at=now + timedelta(seconds=self._rules.unused_seconds),
+            token_expires_at=grant.expires_at,
         )
         await self._backend.add(subscription)
+        self._last_known.note(subscription, self._clock.monotonic())
         logger.info("subscribed: topic %s, %d events", topic_label(request.topic), len(events))
         return endpoint_id
 
@@ -161,7 +200,18 @@ class Hub:
         grant.require_topic(notification.topic)
         name = notification.name
         grant.scopes.require(name.key, "write", event=name.spelling)
-        return await self._commit(notification)
+        completed = self._with_post_ids(notification)
+        try:
+            accepted = await self._commit(completed)
+        except DuplicateId:  # a SyncError naming the id would speak of the event that was accepted
+            raise
+        except Conflict as refusal:
+            if not self._rules.rejects_late:
+                raise
+            return await self._reject_late(notification, grant, refusal)
+        if completed is not notification:
+            _log_remarks(notification.topic, (f"dialect {Dialect.POST_WITHOUT_ID.value}",))
+        return accepted
 
     async def current_context(self, topic: str, grant: Grant) -> bytes:
         """Return the JSON of the current context.
@@ -176,14 +226,22 @@ class Hub:
         session = await self._backend.load(topic)
         if session is None:
             raise UnknownTopic
-        return encode_current_context(session, lambda it: grant.scopes.allow(it.key, "read"))
+        return encode_current_context(
+            session, lambda it: grant.scopes.allow(it.key, "read"), self._rules.derive
+        )
 
     async def find(self, endpoint_id: str) -> Subscription | None:
         """Return the subscription of an endpoint, None if it ended or never was."""
         return await self._backend.find(endpoint_id)
 
+    def last_known(self, endpoint_id: str) -> tuple[str, Iterable[str]]:
+        """Return topic and events of an endpoint that has ended, empty ones if not known (D-43)."""
+        return self._last_known.of(endpoint_id, self._clock.monotonic())
+
     async def join(self, subscription: Subscription, sink: FrameSink) -> Link | None:
         """A socket was opened at the endpoint: confirm, replay, deliver from now on.
+
+        If the token has expired since the subscribe, a denial comes instead (CONF-06).
 
         Returns:
             The link; None if the subscription ended while the socket was opened.
@@ -194,14 +252,14 @@ class Hub:
         newest = await self._backend.find(subscription.endpoint_id)
         if newest is None:
             return None
-        record = replace(newest, expires_at=self._expiry(newest.lease_seconds))
+        lease = newest.lease_left(self._clock.utc())
+        record = replace(newest, lease_seconds=lease, expires_at=self._expiry(lease))
         if not await self._backend.replace(record, announce=False):
             return None
-        link = self._fanout.attach(record, sink, self._clock.monotonic())
-        if link.channel.needs_replay:
-            session = await self._backend.load(subscription.topic)
-            if session is not None:
-                await self.settle([self._fanout.replay(link, session, self._clock.monotonic())])
+        self._last_known.note(record, self._clock.monotonic())
+        link, consequence = self._fanout.attach(record, sink, self._clock.monotonic())
+        await self.settle([consequence])
+        await self._replay(link)
         return link
 
     async def responded(self, link: Link, response: NotificationResponse) -> None:
@@ -221,15 +279,8 @@ class Hub:
                 logger.info(
                     "out of sync: topic %s, %s", topic_label(consequence.topic), failure.kind.name
                 )
-                sync_error = make_sync_error(
-                    consequence.topic,
-                    failure,
-                    id=new_id(),
-                    event_id=new_id(),
-                    now=self._clock.utc(),
-                )
                 try:
-                    await self._commit(sync_error)
+                    await self._commit(self._sync_error(consequence.topic, failure))
                 except FhircastError as error:
                     logger.error("a SyncError was not committed: %s", error)
 
@@ -239,7 +290,67 @@ class Hub:
             it = link.channel.subscription
             self._fanout.end(it.topic, it.endpoint_id, CloseReason.SHUTDOWN)
 
-    async def _commit(self, notification: EventNotification) -> Accepted:
+    async def _replay(self, link: Link) -> None:
+        """Bring a channel up to date, or end it: never leave it behind in silence."""
+        for _ in range(_REPLAY_ATTEMPTS):
+            if not link.channel.needs_replay:
+                return
+            session = await self._backend.load(link.channel.subscription.topic)
+            if session is None:
+                break
+            await self.settle([self._fanout.replay(link, session, self._clock.monotonic())])
+        if link.channel.needs_replay:
+            await self.settle([self._fanout.give_up(link)])
+
+    async def _reject_late(
+        self, notification: EventNotification, grant: Grant, refusal: Conflict
+    ) -> Accepted:
+        """Answer 202 and tell the requester's own subscriptions by a SyncError (EVT-06).
+
+        The requester is known by its token alone: whatever the same user has subscribed with the
+        same application gets the SyncError. If that is nothing, the refusal is the answer.
+        """
+        own = [
+            it
+            for it in await self._backend.of_topic(notification.topic)
+            if it.subject == grant.subject and SYNC_ERROR.key in it.events
+        ]
+        if not own:
+            raise refusal
+        failure = Failure(
+            kind=FailureKind.REJECTED,
+            subscriber_name=own[0].subscriber_name,
+            detail=refusal.reason,
+            event_id=notification.id,
+            event_name=notification.name.spelling,
+        )
+        await self._commit(self._sync_error(notification.topic, failure), only_for=grant.subject)
+        return Accepted(notification.id)
+
+    async def _require_common_events(
+        self, request: SubscriptionRequest, events: Mapping[str, str]
+    ) -> None:
+        """Pass if the topic's other subscribers were granted the same events.
+
+        Raises:
+            Forbidden: They were not.
+
+        Spec: 2.4, 2.5; SUB-16, DER-03.
+        """
+        for it in await self._backend.of_topic(request.topic):
+            if it.endpoint_id != request.endpoint_id and it.events.keys() != events.keys():
+                raise Forbidden(
+                    "hub.events: differs from what the topic's other subscribers get, and this hub "
+                    "wants the same events for all of them",
+                    rule="SUB-16, DER-03",
+                )
+
+    def _sync_error(self, topic: str, failure: Failure) -> EventNotification:
+        return make_sync_error(
+            topic, failure, id=new_id(), event_id=new_id(), now=self._clock.utc()
+        )
+
+    async def _commit(self, notification: EventNotification, *, only_for: str = "") -> Accepted:
         for _ in range(_COMMIT_ATTEMPTS):
             session = await self._backend.load(notification.topic)
             if session is None:
@@ -254,10 +365,17 @@ class Hub:
                 rules=self._rules.session,
             )
             if decision.broadcast is None or await self._backend.commit(
-                notification.topic, session.revision, decision
+                notification.topic, session.revision, replace(decision, only_for=only_for)
             ):
+                _log_remarks(notification.topic, decision.remarks)
                 return decision.answer
         raise Unavailable("the topic is too busy; retry with the same id", rule="CONT-06")
+
+    def _with_post_ids(self, notification: EventNotification) -> EventNotification:
+        """Return the request with ids for its POST entries, if that dialect is on (D-49)."""
+        if Dialect.POST_WITHOUT_ID not in self._rules.session.dialects:
+            return notification
+        return with_post_ids(notification, iter(new_id, ""))
 
     async def _own_subscription(self, request: SubscriptionRequest, grant: Grant) -> Subscription:
         """Return the caller's subscription that a request means, by endpoint or by name (D-48)."""
@@ -307,6 +425,15 @@ class Hub:
                     expires_at = now + _EXPIRE_SECONDS
             except Exception as error:
                 logger.error("a sweep failed: %s", type(error).__name__)
+
+
+def _log_remarks(topic: str, remarks: tuple[str, ...]) -> None:
+    """Log what was let pass, in one line: dialects (D-49) and faults of profiles (D-31)."""
+    if remarks:
+        shown = "; ".join(remarks[:_REMARKS_SHOWN])
+        more = len(remarks) - _REMARKS_SHOWN
+        rest = f"; and {more} more" if more > 0 else ""
+        logger.info("let pass: topic %s, %s%s", topic_label(topic), shown, rest)
 
 
 def _no_such_endpoint() -> InvalidRequest:

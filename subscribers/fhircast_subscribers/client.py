@@ -48,6 +48,7 @@ class HubSession(Requester):
     """A joined session: iterate over what happens, ask for changes; see `connect`.
 
     Attributes:
+        hub_url: `hub.url`.
         topic: The session's topic.
         name: This subscriber's name in SyncErrors.
     """
@@ -62,9 +63,15 @@ class HubSession(Requester):
         events: Sequence[str],
         fetch: Fetch | None,
     ) -> None:
-        feed = Feed(topic, max_events=settings.max_events, answer=self._answer)
+        feed = Feed(
+            topic,
+            max_events=settings.max_events,
+            max_event_bytes=settings.max_event_bytes,
+            answer=self._answer,
+        )
         link = HubLink(http, feed, settings, topic=topic, name=name, events=events)
         super().__init__(http, feed, link, settings, topic=topic, name=name)
+        self.hub_url = http.hub_url
         self.topic = topic
         self.name = name
         self._fetch = fetch
@@ -191,7 +198,7 @@ class HubSession(Requester):
     ) -> None:
         if not after_receipt:
             await self._link.send_answer(event.id, status)
-        elif status >= 400 and event.kind in {EventKind.OPEN, EventKind.CLOSE}:
+        elif status >= 400 and _is_refusable(event):
             await self.sync_error(event.id, event.event_name, reason or f"status {status}")
         if event.kind is EventKind.OPEN:
             self._feed.answered(event, status)
@@ -245,6 +252,12 @@ class HubSession(Requester):
                 logger.warning("shared content could not be fetched: %s", type(error).__name__)
                 resource = None
             self._feed.fetched(context.anchor, key, resource)
+
+
+def _is_refusable(event: Notification) -> bool:
+    """Whether a SyncError may say so: of a context change (SYNC-11) or a logout (INF-02)."""
+    is_logout = event.name is not None and event.name.key == "userlogout"
+    return is_logout or event.kind in {EventKind.OPEN, EventKind.CLOSE}
 
 
 @asynccontextmanager

@@ -8,25 +8,26 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fhircast_hub.protocol.messages import format_timestamp
-from fhircast_hub.protocol.syncerror import EVENT_ID, EVENT_NAME, SUBSCRIBER_NAME
 
 from fhircast_subscribers.errors import InvalidContext, RefusedLocally
 from fhircast_subscribers.fhir import DCM, new_id, objects
+from fhircast_subscribers.profiles import study_to_open
 from fhircast_subscribers.wire import Item, Resource, reference_of, resource_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
     from decimal import Decimal
 
     from fhircast_subscribers.contexts import OpenContext
 
 LENGTH = {"system": "http://snomed.info/sct", "code": "410668003", "display": "Length"}
+ANNOTATION = {"system": "http://loinc.org", "code": "48767-8", "display": "Annotation comment"}
 OF_INTEREST = {"system": DCM, "code": "113000", "display": "Of Interest"}
 UCUM = "http://unitsofmeasurement.org"
+ASSOCIATED_STUDY = "https://profiles.ihe.net/RAD/IRA/StructureDefinition/associatedStudy"
+"""IRA's extension of a DiagnosticReport that names a comparison study."""
 _OBSERVATION_CATEGORY = "http://terminology.hl7.org/CodeSystem/observation-category"
-_LOGOUT_CODES = "http://fhircast.hl7.org/CodeSystem/fhircast-codesystem"
-_MAX_NAME = 256
 
 
 def measurement(
@@ -37,6 +38,7 @@ def measurement(
     measured_at: datetime,
     code: Mapping[str, Any] = LENGTH,
     derived_from: str = "",
+    members: Iterable[str] = (),
     id: str = "",
 ) -> Resource:
     """Return an Observation of the context's patient (CONT-21, IRA-PR-04).
@@ -48,33 +50,44 @@ def measurement(
         measured_at: Aware time.
         code: Coding of what was measured.
         derived_from: "Type/id" of the ImagingSelection or study; the context's study by default.
+        members: "Observation/id"s that belong to it (`hasMember`).
         id: Of the Observation; a new UUID by default. Reuse it to change a measurement (CONT-20).
 
     Raises:
         InvalidContext: The context has no patient.
     """
-    _report, patient, studies = context.association
-    if not patient:
-        raise InvalidContext("context.patient", "missing", rule="CONT-21")
-    observation: Resource = {
-        "resourceType": "Observation",
-        "id": id or new_id(),
-        "identifier": [{"system": "urn:ietf:rfc:3986", "value": f"urn:uuid:{new_id()}"}],
-        "status": "preliminary",
-        "category": [{"coding": [{"system": _OBSERVATION_CATEGORY, "code": "imaging"}]}],
-        "code": {"coding": [dict(code)]},
-        "subject": {"reference": patient},
-        "effectiveDateTime": format_timestamp(measured_at),
-        "valueQuantity": {"value": value, "unit": unit, "system": UCUM, "code": unit},
-    }
-    origin = derived_from or next(iter(studies), "")
-    if origin:
-        observation["derivedFrom"] = [{"reference": origin}]
+    observation = _observation(context, code, measured_at, derived_from=derived_from, id=id)
+    observation["valueQuantity"] = {"value": value, "unit": unit, "system": UCUM, "code": unit}
+    if belonging := [{"reference": it} for it in members]:
+        observation["hasMember"] = belonging
     return observation
 
 
+def text_note(
+    context: OpenContext,
+    text: str,
+    *,
+    written_at: datetime,
+    derived_from: str = "",
+    id: str = "",
+) -> Resource:
+    """Return an Observation that holds a note (IRA-CC-02); arguments as for `measurement`.
+
+    Raises:
+        InvalidContext: The context has no patient.
+    """
+    note = _observation(context, ANNOTATION, written_at, derived_from=derived_from, id=id)
+    return {**note, "valueString": text}
+
+
 def imaging_selection(
-    context: OpenContext, *, study_uid: str, series_uid: str, instance_uid: str, id: str = ""
+    context: OpenContext,
+    *,
+    study_uid: str,
+    series_uid: str,
+    instance_uid: str,
+    region: tuple[str, Sequence[float]] | None = None,
+    id: str = "",
 ) -> Resource:
     """Return an R5 ImagingSelection of one instance (IRA-CC-02, IRA-PR-04).
 
@@ -83,6 +96,7 @@ def imaging_selection(
         study_uid: Study Instance UID.
         series_uid: Series Instance UID.
         instance_uid: SOP Instance UID.
+        region: Type (point, polyline …) and image coordinates of a region in it.
         id: Of the ImagingSelection; a new UUID by default.
 
     Raises:
@@ -91,17 +105,70 @@ def imaging_selection(
     _report, patient, studies = context.association
     if not patient or not studies:
         raise InvalidContext("context", "has no patient or no study", rule="IRA-PR-04")
+    instance: dict[str, Any] = {"uid": instance_uid}
+    if region is not None:
+        kind, coordinates = region
+        instance["imageRegion2D"] = [{"regionType": kind, "coordinate": list(coordinates)}]
+    id = id or new_id()
     return {
         "resourceType": "ImagingSelection",
-        "id": id or new_id(),
+        "id": id,
+        "identifier": _identifiers(context, f"ImagingSelection/{id}"),
         "status": "unknown",
         "subject": {"reference": patient},
         "code": {"coding": [dict(OF_INTEREST)]},
         "studyUid": study_uid,
         "derivedFrom": [{"reference": studies[0]}],
         "seriesUid": series_uid,
-        "instance": [{"uid": instance_uid}],
+        "instance": [instance],
     }
+
+
+def with_comparison(context: OpenContext, study: Mapping[str, Any]) -> list[Resource]:
+    """Return what to PUT so that a study is a comparison: the study, and the report naming it.
+
+    Args:
+        context: The open report context.
+        study: An ImagingStudy of the same patient, with an identifier.
+
+    Raises:
+        InvalidContext: There is no report or no patient, or the study is about somebody else.
+
+    Spec: CONT-15, IRA-CC-02, IRA-PR-04, D-37.
+    """
+    report, patient = context.report, context.patient
+    if report is None or patient is None:
+        raise InvalidContext("context", "has no report or no patient", rule="IRA-CC-02")
+    shared = study_to_open(study, patient, "study", ira=False)
+    key = resource_key(shared)
+    named = {"url": ASSOCIATED_STUDY, "valueReference": {"reference": key}}
+    others = _without_comparison(report, key)
+    return [shared, {**report, "extension": [*others, named]}]
+
+
+def without_comparison(context: OpenContext, study: str) -> Resource:
+    """Return the report that does not name a comparison study any more, to PUT it.
+
+    Args:
+        context: The open report context.
+        study: "ImagingStudy/id"; to be deleted in the same update.
+
+    Raises:
+        InvalidContext: The context has no report.
+    """
+    report = context.report
+    if report is None:
+        raise InvalidContext("context", "has no report", rule="IRA-CC-02")
+    others = _without_comparison(report, study)
+    kept = {name: it for name, it in report.items() if name != "extension"}
+    return {**kept, "extension": others} if others else kept
+
+
+def comparisons_of(context: OpenContext) -> tuple[Resource, ...]:
+    """Return the comparison studies that are shared in a context (IRA-ID-02)."""
+    report = context.report or {}
+    keys = (reference_of(it.get("valueReference")) for it in _comparisons(report))
+    return tuple(context.content[key] for key in keys if key in context.content)
 
 
 def updates_bundle(puts: Iterable[Resource] = (), deletes: Iterable[str] = ()) -> Resource:
@@ -158,36 +225,6 @@ def select_items(targets: Iterable[str]) -> list[Item]:
     return chosen or [{"key": "select", "reference": []}]
 
 
-def sync_error_items(*, event_id: str, event_name: str, subscriber: str, reason: str) -> list[Item]:
-    """Return the context of a SyncError that a subscriber sends itself (SYNC-02 … SYNC-04).
-
-    Args:
-        event_id: Of the event that is not followed.
-        event_name: Its name.
-        subscriber: Own name.
-        reason: In words, for the other users; no patient data.
-    """
-    codes = ((EVENT_ID, event_id), (EVENT_NAME, event_name), (SUBSCRIBER_NAME, subscriber))
-    issue = {
-        "severity": "warning",
-        "code": "processing",
-        "diagnostics": f"{subscriber}: {reason}"[:_MAX_NAME],
-        "details": {"coding": [{"system": system, "code": code} for system, code in codes]},
-    }
-    outcome = {"resourceType": "OperationOutcome", "issue": [issue]}
-    return [{"key": "operationoutcome", "resource": outcome}]
-
-
-def logout_items(code: str = "user-initiated") -> list[Item]:
-    """Return the context of a UserLogout or UserHibernate (INF-01, INF-03, D-35)."""
-    coding = {"system": _LOGOUT_CODES, "code": code}
-    parameters = {
-        "resourceType": "Parameters",
-        "parameter": [{"name": "code", "valueCoding": coding}],
-    }
-    return [{"key": "parameters", "resource": parameters}]
-
-
 def _once(key: str, seen: set[str]) -> str:
     if "/" not in key:
         raise InvalidContext("updates.entry", "a resource without type or id", rule="CONT-10")
@@ -195,3 +232,51 @@ def _once(key: str, seen: set[str]) -> str:
         raise InvalidContext("updates.entry", "the same resource twice", rule="CONT-09")
     seen.add(key)
     return key
+
+
+def _observation(
+    context: OpenContext,
+    code: Mapping[str, Any],
+    moment: datetime,
+    *,
+    derived_from: str,
+    id: str,
+) -> Resource:
+    _report, patient, studies = context.association
+    if not patient:
+        raise InvalidContext("context.patient", "missing", rule="CONT-21")
+    id = id or new_id()
+    observation: Resource = {
+        "resourceType": "Observation",
+        "id": id,
+        "identifier": _identifiers(context, f"Observation/{id}"),
+        "status": "preliminary",
+        "category": [{"coding": [{"system": _OBSERVATION_CATEGORY, "code": "imaging"}]}],
+        "code": {"coding": [dict(code)]},
+        "subject": {"reference": patient},
+        "effectiveDateTime": format_timestamp(moment),
+    }
+    origin = derived_from or next(iter(studies), "")
+    if origin:
+        observation["derivedFrom"] = [{"reference": origin}]
+    return observation
+
+
+def _identifiers(context: OpenContext, key: str) -> list[Any]:
+    """CONT-20: a business identifier, the same for as long as the resource lives."""
+    shared = (context.content.get(key) or {}).get("identifier")
+    if isinstance(shared, list) and shared:
+        return shared
+    return [{"system": "urn:ietf:rfc:3986", "value": f"urn:uuid:{new_id()}"}]
+
+
+def _comparisons(report: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [it for it in objects(report.get("extension")) if it.get("url") == ASSOCIATED_STUDY]
+
+
+def _without_comparison(report: Mapping[str, Any], study: str) -> list[Mapping[str, Any]]:
+    return [
+        it
+        for it in objects(report.get("extension"))
+        if it.get("url") != ASSOCIATED_STUDY or reference_of(it.get("valueReference")) != study
+    ]

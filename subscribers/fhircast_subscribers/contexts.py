@@ -27,6 +27,7 @@ class OpenContext:
         items: The context array as it was opened (EVT-11).
         event_id: Id of the open, "" if the context is known from a GET only.
         opened_at: When the open happened, None if that is not known.
+        closed_at: When the close happened, None while it is open or if that is not known.
         version_id: The newest known version, "" if the hub gives none (CONT-17).
         content: Resources shared since, by "Type/id".
         selection: Selected "Type/id"s, as far as they are known here (IRA-SUB-05).
@@ -41,6 +42,7 @@ class OpenContext:
     items: tuple[Item, ...]
     event_id: str = ""
     opened_at: datetime | None = None
+    closed_at: datetime | None = None
     version_id: str = ""
     content: Mapping[str, Resource] = field(default_factory=dict)
     selection: tuple[str, ...] = ()

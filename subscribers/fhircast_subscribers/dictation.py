@@ -8,17 +8,17 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from fhircast_subscribers.adapter import FOLLOWED, Answer, BaseAdapter
+from fhircast_subscribers.adapter import Answer
 from fhircast_subscribers.errors import RefusedLocally
+from fhircast_subscribers.launch import OpensReports
+from fhircast_subscribers.showing import Showing
 from fhircast_subscribers.wire import resource_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from fhircast_subscribers.changes import ContentChanged
     from fhircast_subscribers.client import HubSession
     from fhircast_subscribers.contexts import OpenContext
-    from fhircast_subscribers.sync import SyncStatus
     from fhircast_subscribers.wire import Resource
 
 MAX_DRAFTS = 256
@@ -53,21 +53,17 @@ class Draft:
         return self.text != self.saved_text
 
 
-class Dictation(BaseAdapter):
+class Dictation(Showing, OpensReports):
     """Dictates for the current report; refuses to follow while text is unsaved (IRA-RC-04).
 
     Attributes:
-        shown: The context whose report is in the editor, None if there is none.
-        draft: Its text.
+        draft: The text of the report in the editor.
         recovered: Unsaved text of reports that others closed, by anchor: for the user to rescue.
-        sync: Why applications are out of sync, None if they are not.
     """
 
     def __init__(self, session: HubSession, store: ReportStore) -> None:
-        self.session = session
-        self.shown: OpenContext | None = None
+        super().__init__(session)
         self.recovered: dict[str, Draft] = {}
-        self.sync: SyncStatus | None = None
         self._store = store
         self._drafts: dict[str, Draft] = {}
 
@@ -83,26 +79,15 @@ class Dictation(BaseAdapter):
             return ()
         return self.shown.resources("Observation") + self.shown.resources("ImagingSelection")
 
-    @property
-    def focused(self) -> tuple[str, ...]:
-        """What is selected: the target of the user's commands (IRA-RC-02)."""
-        return self.shown.selection if self.shown else ()
-
     async def may_follow(self, context: OpenContext) -> Answer:
         """Refuse another report while text is unsaved (IRA-RC-04)."""
-        same = self.shown is not None and self.shown.anchor == context.anchor
-        if self.draft.is_unsaved and not same:
+        if self.draft.is_unsaved and not self._shows(context):
             return _REFUSED
-        return FOLLOWED
-
-    async def opened(self, context: OpenContext) -> None:
-        """Be ready to report, or resume the text that is there (IRA-RC-01, IRA-SUB-10)."""
-        self.shown = context
+        return await super().may_follow(context)
 
     async def closed(self, context: OpenContext, *, is_confirmed: bool) -> None:
         """Stop showing the report; text that nobody saved is kept aside (IRA-RC-01)."""
-        if self.shown is not None and self.shown.anchor == context.anchor:
-            self.shown = None
+        await super().closed(context, is_confirmed=is_confirmed)
         if is_confirmed:
             draft = self._drafts.pop(context.anchor, Draft())
             if draft.is_unsaved:
@@ -110,32 +95,11 @@ class Dictation(BaseAdapter):
 
     async def nothing_current(self) -> Answer:
         """Show no report, unless text is unsaved: then it stays until saved or discarded."""
-        if self.draft.is_unsaved:
-            return _REFUSED
-        self.shown = None
-        return FOLLOWED
-
-    async def updated(self, change: ContentChanged) -> None:
-        """Have the new content at hand (IRA-RC-02)."""
-        if self.shown is not None and self.shown.anchor == change.context.anchor:
-            self.shown = change.context
-
-    async def selected(self, context: OpenContext) -> None:
-        """Bring the selection into focus (IRA-RC-02)."""
-        if self.shown is not None and self.shown.anchor == context.anchor:
-            self.shown = context
-
-    async def sync_lost(self, sync: SyncStatus) -> None:
-        """Keep why (SYNC-13)."""
-        self.sync = sync
-
-    async def sync_regained(self) -> None:
-        """Nothing to warn of."""
-        self.sync = None
+        return _REFUSED if self.draft.is_unsaved else await super().nothing_current()
 
     async def logout(self, code: str) -> Answer:
         """Refuse while text is unsaved (INF-02)."""
-        return _REFUSED if self.draft.is_unsaved else FOLLOWED
+        return _REFUSED if self.draft.is_unsaved else await super().logout(code)
 
     def type(self, text: str) -> None:
         """Insert text at the caret.
@@ -153,7 +117,7 @@ class Dictation(BaseAdapter):
         Raises:
             RefusedLocally: No report is shown.
         """
-        shown = self._shown()
+        shown = self._require_shown("IRA-RC-01")
         values = (_quantity(shown.newest(key) or {}) for key in shown.selection)
         text = ", ".join(filter(None, values))
         if text:
@@ -167,7 +131,7 @@ class Dictation(BaseAdapter):
             RefusedLocally: No report is shown.
             Exception: Whatever the store raises; the text stays unsaved.
         """
-        shown, draft = self._shown(), self.draft
+        shown, draft = self._require_shown("IRA-RC-01"), self.draft
         await self._store.put(self._report(shown, draft.text, "preliminary"))
         self._keep(shown.anchor, replace(self._drafts[shown.anchor], saved_text=draft.text))
         await self._follow_what_waited()
@@ -190,7 +154,7 @@ class Dictation(BaseAdapter):
             RequestRefused, NoAnswer: The others were not told, or the close was not accepted.
             Exception: Whatever the store raises.
         """
-        shown, text = self._shown(), self.draft.text
+        shown, text = self._require_shown("IRA-RC-01"), self.draft.text
         if not text.strip():
             raise RefusedLocally("the report has no text", rule="IRA-RC-03")
         await self._store.put(self._report(shown, text, "final"))
@@ -217,13 +181,8 @@ class Dictation(BaseAdapter):
         report = {**(context.report or {}), "status": status, "conclusion": text}
         return {**report, "result": results} if results else report
 
-    def _shown(self) -> OpenContext:
-        if self.shown is None:
-            raise RefusedLocally("no report is shown", rule="IRA-RC-01")
-        return self.shown
-
     def _set(self, draft: Draft) -> None:
-        self._keep(self._shown().anchor, draft)
+        self._keep(self._require_shown("IRA-RC-01").anchor, draft)
 
     def _keep(self, anchor: str, draft: Draft) -> None:
         if anchor not in self._drafts and len(self._drafts) >= MAX_DRAFTS:

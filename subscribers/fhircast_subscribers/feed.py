@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from fhircast_hub.protocol.events import EventKind
 
 from fhircast_subscribers.changes import FellBehind
 from fhircast_subscribers.errors import RefusedLocally
 from fhircast_subscribers.follower import Follower, Ticket
-from fhircast_subscribers.wire import Message, Notification
+from fhircast_subscribers.wire import Message, Notification, read_frame
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -20,6 +20,18 @@ if TYPE_CHECKING:
     from fhircast_subscribers.wire import CurrentContext
 
 _REMEMBERED_IDS = 512
+_LIMITED = {EventKind.OPEN, EventKind.UPDATE}
+"""What may grow with its content; a close is always followed."""
+
+
+class TooLarge(NamedTuple):
+    """An event that was not taken in; it wants 413.
+
+    Attributes:
+        event_id: Its id.
+    """
+
+    event_id: str
 
 
 class Received:
@@ -88,12 +100,14 @@ class Feed:
         topic: str,
         *,
         max_events: int,
+        max_event_bytes: int,
         answer: Callable[[Notification, int, str, bool], Awaitable[None]],
     ) -> None:
         self.follower = Follower(topic)
         self.read_wanted = asyncio.Event()
         self._answer = answer
         self._max_events = max_events
+        self._max_event_bytes = max_event_bytes
         self._waiting: deque[Received] = deque()
         self._unanswered: dict[int, Received] = {}
         self._seen: deque[str] = deque(maxlen=_REMEMBERED_IDS)
@@ -101,8 +115,16 @@ class Feed:
 
     # In
 
-    def frame(self, frame: bytes | str) -> Message | None:
-        """Take a frame in."""
+    def frame(self, frame: bytes | str) -> Message | TooLarge | None:
+        """Take a frame in, unless it is an open or update over the limit (CONT-19)."""
+        size = len(frame) if isinstance(frame, bytes) else len(frame.encode())
+        if size > self._max_event_bytes:
+            message = read_frame(frame)
+            if isinstance(message, Notification) and message.kind in _LIMITED:
+                self._put(self.follower.pass_over(message))
+                self._seen.append(message.id)
+                self.pulse()
+                return TooLarge(message.id)
         message, changes = self.follower.receive(frame)
         if isinstance(message, Notification):
             self._put(changes, message)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from fhircast_hub.protocol.events import HOME_OPEN, SYNC_ERROR, EventKind
 
+from fhircast_subscribers import steps
 from fhircast_subscribers.changes import (
     Change,
     ContentChanged,
@@ -30,16 +31,15 @@ from fhircast_subscribers.changes import (
     SelectionChanged,
     SyncChanged,
 )
-from fhircast_subscribers.contexts import OpenContext, apply_update
 from fhircast_subscribers.relations import (
     content_difference,
     is_contained,
     is_known_open,
     is_older,
     logout_code,
-    reopened,
 )
-from fhircast_subscribers.sync import Connection, SyncProblem, SyncStatus, read_sync_error
+from fhircast_subscribers.standing import Standing
+from fhircast_subscribers.sync import Connection, SyncStatus, read_sync_error
 from fhircast_subscribers.wire import (
     Confirmation,
     CurrentContext,
@@ -47,13 +47,13 @@ from fhircast_subscribers.wire import (
     Message,
     Notification,
     read_frame,
-    selected_in,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from fhircast_subscribers.contexts import OpenContext
     from fhircast_subscribers.wire import Resource
 
 Ticket: TypeAlias = tuple[int, int]
@@ -61,8 +61,6 @@ Ticket: TypeAlias = tuple[int, int]
 
 MAX_CONTEXTS = 256
 """Open contexts kept; beyond, those go first that the hub did not confirm, then the oldest."""
-MAX_PROBLEMS = 64
-"""SyncErrors shown at once."""
 
 
 class Follower:
@@ -77,10 +75,7 @@ class Follower:
         self._contexts: dict[str, OpenContext] = {}
         self._current = ""
         self._opened_at: datetime | None = None
-        self._connection = Connection.CONNECTING
-        self._detail = ""
-        self._refused: tuple[str, str] = ("", "")
-        self._problems: dict[tuple[str, str], SyncProblem] = {}
+        self._standing = Standing()
         self._moves = 0
         self._steps = 0
         self._is_unsure = False
@@ -101,13 +96,7 @@ class Follower:
     def sync(self) -> SyncStatus:
         """Whether everybody shows the same, and why not."""
         current = self.current
-        return SyncStatus(
-            connection=self._connection,
-            detail=self._detail,
-            refused=self._refused[1],
-            needs_context=current is not None and current.needs_context,
-            problems=tuple(self._problems.values()),
-        )
+        return self._standing.status(needs_context=current is not None and current.needs_context)
 
     @property
     def opened_at(self) -> datetime | None:
@@ -124,8 +113,9 @@ class Follower:
         """Whether a GET of the current context is due: after joining, or after a gap (CONT-18)."""
         current = self.current
         gap = current is not None and current.needs_context
-        joined = self._connection is Connection.JOINED
-        return self._connection is Connection.JOINING or (joined and (gap or self._is_unsure))
+        connection = self._standing.connection
+        joined = connection is Connection.JOINED
+        return connection is Connection.JOINING or (joined and (gap or self._is_unsure))
 
     def context(self, anchor: str) -> OpenContext | None:
         """Return the context of an anchor, confirmed or not; None if it is not known."""
@@ -135,7 +125,7 @@ class Follower:
 
     def connected(self) -> tuple[Change, ...]:
         """A socket was opened: what was known before has to be shown again by the hub."""
-        self._connection, self._detail = Connection.JOINING, ""
+        self._standing.move(Connection.JOINING)
         self._opened_at = None  # the replay tells it anew, in order (REP-05)
         self._moves += 1
         self._is_unsure, self._opened_types = False, set()
@@ -144,25 +134,22 @@ class Follower:
 
     def lost(self, detail: str = "") -> tuple[Change, ...]:
         """The socket is gone, or the hub cannot be reached; the client tries again."""
-        self._connection, self._detail = Connection.LOST, detail
+        self._standing.move(Connection.LOST, detail)
         return self._with_sync([])
 
     def ended(self, detail: str) -> tuple[Change, ...]:
         """The subscription is over and nobody tries again (CONF-07)."""
-        self._connection, self._detail = Connection.ENDED, detail
+        self._standing.move(Connection.ENDED, detail)
         return self._with_sync([])
 
     def answered(self, event_id: str, event_name: str, status: int) -> tuple[Change, ...]:
         """An answer went to the hub: an error status is a refusal to follow (ACK-04)."""
-        if status >= 400:
-            self._refused = (event_id, event_name)
-        elif self._refused[0] == event_id:
-            self._refused = ("", "")
+        self._standing.answered(event_id, event_name, status)
         return self._with_sync([])
 
     def caught_up(self) -> tuple[Change, ...]:
         """The application follows what it had refused."""
-        self._refused = ("", "")
+        self._standing.caught_up()
         return self._with_sync([])
 
     # Frames
@@ -182,13 +169,23 @@ class Follower:
             case Confirmation() | None:
                 return message, ()
 
+    def pass_over(self, event: Notification) -> tuple[Change, ...]:
+        """Take no more of an event than its version: it is too large here, and answered 413.
+
+        Without the version no update of ours would be accepted any more (CONT-17, CONT-19).
+        """
+        known = self._contexts.get(event.anchor)
+        if event.kind is EventKind.UPDATE and known is not None and event.topic == self.topic:
+            self._put(steps.passed_over(event, known))
+        return self.answered(event.id, event.event_name, 413)
+
     def apply(self, event: Notification) -> tuple[Change, ...]:
         """Take a notification in; return what it changes here."""
         if event.topic and event.topic != self.topic:
             return ()
         name = event.name
         if name == SYNC_ERROR:
-            self._note_problem(read_sync_error(event))
+            self._standing.note(read_sync_error(event))
             return self._with_sync([])
         if event.kind is EventKind.OPEN:
             self._note_replay(event)
@@ -224,15 +221,16 @@ class Follower:
                 earlier version than an event since then, it is the older truth: it is passed over
                 and `needs_read` stays.
         """
-        moves, steps = ticket
+        moves, taken_steps = ticket
         if moves != self._moves:
             return ()
         if answer is None:
             changes = self._forget_unconfirmed()
         elif answer.anchor:
-            changes = self._take_current(answer, was_overtaken=steps != self._steps)
+            changes = self._take_current(answer, was_overtaken=taken_steps != self._steps)
         else:
             changes = self._no_current()
+        self._standing.content_was_read()
         self._is_unsure = False
         return self._joined(changes)
 
@@ -254,8 +252,8 @@ class Follower:
         return (self._changed(replace(context, references=references, content=content), (key,)),)
 
     def _joined(self, changes: list[Change]) -> tuple[Change, ...]:
-        if self._connection is Connection.JOINING:
-            self._connection = Connection.JOINED
+        if self._standing.connection is Connection.JOINING:
+            self._standing.move(Connection.JOINED)
             unconfirmed = [it for it in self._contexts.values() if not it.confirmed]
             changes += [ContextUnconfirmed(it, it.anchor == self._current) for it in unconfirmed]
             if self.current is not None and not self.current.confirmed:
@@ -267,31 +265,13 @@ class Follower:
         was_current = self._current == answer.anchor
         self._current = answer.anchor
         if known is None:
-            taken = OpenContext(
-                anchor=answer.anchor,
-                anchor_type=answer.anchor_type,
-                items=answer.items,
-                version_id=answer.version_id,
-                content=answer.content,
-            )
+            taken = steps.read(answer, None)
             self._put(taken, newest=True)
             return [ContextOpened(taken, is_current=True)]
         if was_overtaken and answer.version_id in known.past_versions:
             self._put(replace(known, confirmed=True))
         else:
-            opened_anew = known.items != answer.items
-            taken = known.at_version(
-                answer.version_id,
-                items=answer.items,
-                content=answer.content,
-                references={
-                    key: url for key, url in known.references.items() if key not in answer.content
-                },
-                needs_context=False,
-                confirmed=True,
-                event_id="" if opened_anew else known.event_id,
-                opened_at=None if opened_anew else known.opened_at,
-            )
+            taken = steps.read(answer, known)
             self._put(taken)
             if was_current:
                 return content_difference(known, taken)
@@ -317,16 +297,7 @@ class Follower:
             return self._open_again(event, known, is_newest)
         if known is not None and is_older(event, known.opened_at):
             return []  # passed over by everybody, the hub included (EVT-10)
-        opened = OpenContext(
-            anchor=event.anchor,
-            anchor_type=event.name.anchor_type or "" if event.name else "",
-            items=event.items,
-            event_id=event.id,
-            opened_at=event.happened_at,
-            version_id=event.version_id,
-        )
-        if known is not None:
-            opened = reopened(event, known)
+        opened = steps.opened(event) if known is None else steps.reopened(event, known)
         was_current = self._current == event.anchor
         self._put(opened, newest=True)
         if is_newest:
@@ -337,18 +308,9 @@ class Follower:
     def _open_again(self, event: Notification, known: OpenContext, is_newest: bool) -> list[Change]:
         """A replay or a resend of what is here, or a broadcast that a GET was ahead of: no change.
 
-        A replay shows the version first distributed (D-13); if it is not known here that this is an
-        earlier one, something may be missing.
-
         Spec: SYNC-12, SYNC-13, IRA-SUB-07.
         """
-        again = replace(known, event_id=event.id, opened_at=event.happened_at, confirmed=True)
-        if event.version_id != known.version_id:
-            is_first = not known.event_id and not event.prior_version_id
-            if is_first or is_contained(event, known):
-                again = again.having_passed(event.version_id)
-            elif event.version_id:
-                again = replace(again, needs_context=True)
+        again = steps.opened_again(event, known)
         was_current = self._current == event.anchor
         self._put(again, newest=is_newest)
         if is_newest:
@@ -373,48 +335,28 @@ class Follower:
         if was_current:
             self._current = ""  # no fall back to another one (CTX-04)
             self._moves += 1
-        self._clear_problems(event)
-        return [ContextClosed(known, was_current)]
+        self._standing.followed(event)
+        return [ContextClosed(replace(known, closed_at=event.happened_at), was_current)]
 
     def _update(self, event: Notification) -> list[Change]:
         known = self._contexts.get(event.anchor)
         if known is None:
             return []
-        version, prior = event.version_id, event.prior_version_id
         if is_contained(event, known):
-            if version != known.version_id:
-                self._put(known.having_passed(version))
+            if event.version_id != known.version_id:
+                self._put(known.having_passed(event.version_id))
             return []
-        bundles = (it.get("resource") for it in event.items if it.get("key") == "updates")
-        bundle = next((it for it in bundles if isinstance(it, dict)), {})
-        applied = apply_update(known, bundle)
-        gap = bool(prior) and prior != known.version_id
-        updated = known.at_version(
-            version or known.version_id,
-            content=applied.content,
-            references=applied.references,
-            selection=tuple(it for it in known.selection if it not in applied.removed),
-            needs_context=known.needs_context or gap,
-            confirmed=True,
-        )
-        self._clear_problems(event)
+        updated, applied = steps.updated(event, known)
+        self._standing.followed(event)
         return [self._changed(updated, applied.changed, applied.removed)]
 
     def _select(self, event: Notification) -> list[Change]:
         known = self._contexts.get(event.anchor)
         if known is None:
             return []
-        version = event.version_id
-        gap = bool(version) and version not in {known.version_id, *known.past_versions}
-        selected = tuple(it for it in selected_in(event.items) if known.knows(it) or gap)
-        chosen = replace(
-            known,
-            selection=selected,
-            needs_context=known.needs_context or gap,
-            confirmed=True,
-        )
+        chosen = steps.selected(event, known)
         self._put(chosen)
-        self._clear_problems(event)
+        self._standing.followed(event)
         return [SelectionChanged(chosen)]
 
     # Parts
@@ -430,7 +372,8 @@ class Follower:
         can tell from a new open.
         """
         anchor_type = (event.name.anchor_type if event.name else None) or ""
-        if self._connection is Connection.JOINED and anchor_type not in self._opened_types:
+        is_joined = self._standing.connection is Connection.JOINED
+        if is_joined and anchor_type not in self._opened_types:
             self._is_unsure = True
         self._opened_types.add(anchor_type)
 
@@ -439,9 +382,7 @@ class Follower:
             self._moves += 1
         self._current = event.anchor if event.name != HOME_OPEN else ""
         self._opened_at = event.happened_at or self._opened_at
-        if self._refused[0] != event.id:
-            self._refused = ("", "")  # whoever refuses this one too says so again
-        self._clear_problems(event)
+        self._standing.opened(event)
 
     def _put(self, context: OpenContext, *, newest: bool = False) -> None:
         if newest:
@@ -457,20 +398,6 @@ class Follower:
     ) -> ContentChanged:
         self._put(context)
         return ContentChanged(context, changed, removed)
-
-    def _note_problem(self, problem: SyncProblem) -> None:
-        self._problems[problem.event_id, problem.subscriber] = problem
-        while len(self._problems) > MAX_PROBLEMS:
-            del self._problems[next(iter(self._problems))]
-
-    def _clear_problems(self, event: Notification) -> None:
-        """SYNC-13: whoever is still out of step with a newer event says so again."""
-        moves_context = event.kind in {EventKind.OPEN, EventKind.CLOSE}
-        self._problems = {
-            key: it
-            for key, it in self._problems.items()
-            if not (moves_context or it.is_about_content)
-        }
 
     def _with_sync(self, changes: list[Change]) -> tuple[Change, ...]:
         sync = self.sync

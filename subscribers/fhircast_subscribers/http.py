@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import quote, urlencode, urlsplit
@@ -9,6 +10,7 @@ from urllib.parse import quote, urlencode, urlsplit
 import httpx
 from fhircast_hub.protocol.session import Accepted
 
+from fhircast_subscribers.discovery import WELL_KNOWN, HubConfiguration, read_configuration
 from fhircast_subscribers.errors import InvalidAnswer, NoAnswer, RequestRefused, VersionStale
 from fhircast_subscribers.wire import CurrentContext, decode, read_current_context
 
@@ -19,6 +21,8 @@ Token: TypeAlias = str | Callable[[], Awaitable[str]] | None
 """A bearer token, something that fetches a fresh one for each request, or None for a hub without
 authentication."""
 
+logger = logging.getLogger(__name__)
+
 _MAX_REASON = 300
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
@@ -28,11 +32,24 @@ def is_loopback(url: str) -> bool:
     return urlsplit(url).hostname in _LOOPBACK
 
 
+async def bearer(token: Token) -> dict[str, str]:
+    """Return the Authorization header, nothing without a token (SUB-10)."""
+    if token is None:
+        return {}
+    return {"Authorization": f"Bearer {token if isinstance(token, str) else await token()}"}
+
+
 class HubHttp:
-    """The HTTP side of one hub."""
+    """The HTTP side of one hub.
+
+    Attributes:
+        hub_url: `hub.url`, without a slash at its end.
+    """
 
     def __init__(self, hub_url: str, token: Token, *, timeout_seconds: float) -> None:
-        self._hub_url = hub_url.rstrip("/")
+        self.hub_url = hub_url.rstrip("/")
+        if hub_url.startswith("http://") and not is_loopback(hub_url):
+            logger.warning("hub.url is plain http: patient data travels unencrypted (GEN-01)")
         self._token = token
         self._http = httpx.AsyncClient(
             timeout=timeout_seconds, trust_env=not is_loopback(hub_url), follow_redirects=False
@@ -56,9 +73,9 @@ class HubHttp:
         Raises:
             RequestRefused: The hub refused.
             NoAnswer: It did not answer.
-            InvalidAnswer: It accepted without an endpoint.
+            InvalidAnswer: It accepted without an endpoint, or with one that is less safe.
 
-        Spec: 2.4; SUB-01 … SUB-05, SUB-10, IRA-SUB-01.
+        Spec: 2.4; GEN-02, SUB-01 … SUB-05, SUB-10, IRA-SUB-01.
         """
         form = {
             "hub.channel.type": "websocket",
@@ -75,6 +92,8 @@ class HubHttp:
         granted = answer.get("hub.channel.endpoint")
         if not isinstance(granted, str) or not granted.startswith(("ws://", "wss://")):
             raise InvalidAnswer("the hub accepted the subscription without an endpoint (SUB-14)")
+        if granted.startswith("ws://") and self.hub_url.startswith("https://"):
+            raise InvalidAnswer("the hub handed out an endpoint without encryption (GEN-02)")
         return granted
 
     async def unsubscribe(self, topic: str, endpoint: str) -> None:
@@ -101,7 +120,7 @@ class HubHttp:
             NoAnswer: It did not answer; whether it accepted is not known.
         """
         response = await self._send(
-            "POST", self._hub_url, content=body, media_type="application/json"
+            "POST", self.hub_url, content=body, media_type="application/json"
         )
         version = _object(response).get("context.versionId")
         return Accepted(event_id, version if isinstance(version, str) else "", response.status_code)
@@ -115,7 +134,7 @@ class HubHttp:
             InvalidAnswer: The answer is not a context.
         """
         try:
-            response = await self._send("GET", f"{self._hub_url}/{quote(topic, safe='')}")
+            response = await self._send("GET", f"{self.hub_url}/{quote(topic, safe='')}")
         except RequestRefused as refused:
             if refused.status == 404:
                 return None
@@ -125,10 +144,24 @@ class HubHttp:
         except ValueError:
             raise InvalidAnswer("the hub answered without a context (CTX-02)") from None
 
+    async def read_configuration(self) -> HubConfiguration:
+        """Return what the hub says about itself (2.7, WK-06).
+
+        Raises:
+            RequestRefused: The hub refused.
+            NoAnswer: It did not answer.
+            InvalidAnswer: The answer is no such document.
+        """
+        response = await self._send("GET", f"{self.hub_url}{WELL_KNOWN}")
+        try:
+            return read_configuration(decode(response.content))
+        except ValueError:
+            raise InvalidAnswer("the well-known document names no events (WK-02)") from None
+
     async def _post_form(self, form: Mapping[str, str]) -> httpx.Response:
         return await self._send(
             "POST",
-            self._hub_url,
+            self.hub_url,
             content=urlencode(form).encode(),
             media_type="application/x-www-form-urlencoded",
         )
@@ -136,12 +169,9 @@ class HubHttp:
     async def _send(
         self, method: str, url: str, *, content: bytes | None = None, media_type: str = ""
     ) -> httpx.Response:
-        headers = {"Accept": "application/json"}
+        headers = {"Accept": "application/json"} | await bearer(self._token)
         if media_type:
             headers["Content-Type"] = media_type
-        if self._token is not None:
-            token = self._token if isinstance(self._token, str) else await self._token()
-            headers["Authorization"] = f"Bearer {token}"
         try:
             response = await self._http.request(method, url, content=content, headers=headers)
         except (httpx.TransportError, httpx.InvalidURL) as error:

@@ -18,6 +18,7 @@ from fhircast_subscribers.errors import (
     SubscriberError,
     SubscriptionEnded,
 )
+from fhircast_subscribers.feed import TooLarge
 from fhircast_subscribers.http import is_loopback
 from fhircast_subscribers.wire import Confirmation, Denial, Message, write_answer
 
@@ -56,7 +57,10 @@ class HubLink:
         self._settings = settings
         self._topic = topic
         self._name = name
-        self._events = tuple(dict.fromkeys(events))
+        first_spelling: dict[str, str] = {}
+        for event in events:
+            first_spelling.setdefault(event.lower(), event)
+        self._events = tuple(first_spelling.values())  # no repeats in any case (SUB-06)
         self._endpoint = ""
         self._socket: ClientConnection | None = None
         self._wanted = asyncio.Event()
@@ -191,12 +195,15 @@ class HubLink:
                 first = await socket.recv()
         except TimeoutError:
             raise NoAnswer("no confirmation in time") from None
-        self._judge(self._feed.frame(first))
+        await self._judge(self._feed.frame(first))
         async for frame in socket:
-            self._judge(self._feed.frame(frame))
+            await self._judge(self._feed.frame(frame))
 
-    def _judge(self, message: Message | None) -> None:
-        if isinstance(message, Confirmation):
+    async def _judge(self, message: Message | TooLarge | None) -> None:
+        if isinstance(message, TooLarge):
+            logger.warning("an event over max_event_bytes was answered 413")
+            await self.send_answer(message.event_id, 413)
+        elif isinstance(message, Confirmation):
             self.granted = frozenset(name.lower() for name in message.events)
             if message.lease_seconds and message.lease_seconds != self._lease_seconds:
                 self._lease_seconds = message.lease_seconds

@@ -13,23 +13,15 @@ import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import count
 from typing import TYPE_CHECKING, TypeAlias
 
-from fhircast_subscribers.builders import (
-    ReportContext,
-    close_items,
-    context_of,
-    reference_item,
-)
-from fhircast_subscribers.content import (
-    check_update,
-    logout_items,
-    select_items,
-    sync_error_items,
-    updates_bundle,
-)
+from fhircast_subscribers.builders import close_items, reference_item, reopen_items
+from fhircast_subscribers.catalogue import check_request
+from fhircast_subscribers.content import check_update, select_items, updates_bundle
 from fhircast_subscribers.errors import NoAnswer, RefusedLocally, RequestRefused, VersionStale
 from fhircast_subscribers.fhir import new_id
+from fhircast_subscribers.infrastructure import hibernate_items, logout_items, sync_error_items
 from fhircast_subscribers.wire import Item, Resource, target_of, write_notification
 
 if TYPE_CHECKING:
@@ -37,7 +29,9 @@ if TYPE_CHECKING:
 
     from fhircast_hub.protocol.session import Accepted
 
+    from fhircast_subscribers.builders import Openable
     from fhircast_subscribers.contexts import OpenContext
+    from fhircast_subscribers.discovery import HubConfiguration
     from fhircast_subscribers.feed import Feed
     from fhircast_subscribers.http import HubHttp
     from fhircast_subscribers.link import HubLink
@@ -51,10 +45,11 @@ Puts: TypeAlias = Iterable[Resource] | Callable[["OpenContext"], Iterable[Resour
 
 @dataclass(frozen=True, slots=True)
 class _Sent:
-    """An open or close of ours, as it was sent."""
+    """An event of ours, as it was sent; a higher number was written later."""
 
     id: str
     body: bytes
+    number: int
 
 
 class Requester:
@@ -78,25 +73,29 @@ class Requester:
         self._name = name
         self._updating = asyncio.Lock()
         self._moved: _Sent | None = None
+        self._written = count(1)
+        self._newest_move = 0
 
-    async def open(self, context: ReportContext) -> Accepted:
-        """Open a report context, or resume it with the same resources and a new id (IRA-SUB-10).
+    async def open(self, context: Openable) -> Accepted:
+        """Open a context, or resume it with the same resources and a new id (IRA-SUB-10).
 
         Raises:
+            InvalidContext: It has not the parts that the event wants.
             RequestRefused: The hub refused.
             NoAnswer: It did not answer; the open may or may not be known to it.
         """
-        return await self._move("DiagnosticReport-open", context.open_items())
+        return await self._move(f"{context.anchor_type}-open", context.open_items())
 
     async def reopen(self, anchor: str) -> Accepted:
-        """Make an open report context current again: an open, never a close (TAB-04).
+        """Make an open context current again: an open, never a close (TAB-04).
 
         Raises:
             RefusedLocally: The context is not open.
-            InvalidContext: It is no report context.
+            InvalidContext: Somebody opened it without the parts that the event wants.
             RequestRefused, NoAnswer: As for `open`.
         """
-        return await self.open(context_of(self._open_context(anchor)))
+        context = self._open_context(anchor)
+        return await self._move(f"{context.anchor_type}-open", reopen_items(context))
 
     async def close(self, anchor: str = "") -> Accepted:
         """Close an open context, the current one by default.
@@ -163,6 +162,15 @@ class Requester:
         """Tell the others that the user logs out (INF-01)."""
         return await self.request("UserLogout", logout_items(code))
 
+    async def hibernate(self, code: str = "user-initiated", *, hub: bool | None = None) -> Accepted:
+        """Tell the others that the session pauses; nothing is closed (INF-03).
+
+        Args:
+            code: Why.
+            hub: Whether the system with the hub hibernates too; None says nothing about it.
+        """
+        return await self.request("UserHibernate", hibernate_items(code, hub=hub))
+
     async def sync_error(self, event_id: str, event_name: str, reason: str) -> Accepted:
         """Say that an event is not followed after all: only after a 202 (SYNC-11, RAD-156).
 
@@ -170,7 +178,13 @@ class Requester:
             event_id: Of the event.
             event_name: Its name.
             reason: In words for the other users; no patient data.
+
+        Raises:
+            RefusedLocally: It is about an update or a selection; nobody refuses those (D-17).
+            RequestRefused, NoAnswer: As for `open`.
         """
+        if event_name.lower().endswith(("-update", "-select")):
+            raise RefusedLocally("updates and selections are not refused", rule="SYNC-11")
         items = sync_error_items(
             event_id=event_id, event_name=event_name, subscriber=self._name, reason=reason
         )
@@ -182,6 +196,8 @@ class Requester:
         """Request any event: infrastructure, proprietary, another anchor.
 
         Raises:
+            InvalidContext: No event may be called that, or its context is not as the catalogue
+                wants it (EVT-12 … EVT-16).
             RequestRefused, NoAnswer: As for `open`.
         """
         sent = self._write(event_name, items, version_id=version_id)
@@ -197,6 +213,14 @@ class Requester:
         answer = await self._http.read_context(self._topic)
         self._feed.read(answer, ticket)
         return self._feed.follower.current
+
+    async def read_configuration(self) -> HubConfiguration:
+        """Read what the hub can do: its events, whether GET works (2.7).
+
+        Raises:
+            RequestRefused, NoAnswer, InvalidAnswer: There is no usable answer.
+        """
+        return await self._http.read_configuration()
 
     async def resend(self) -> None:
         """Send our last open or close again while a SyncError about it stands, until cancelled.
@@ -234,8 +258,9 @@ class Requester:
     ) -> Accepted:
         sent = self._write(event_name, items, not_before=not_before)
         accepted = await self._publish(sent, event_name)
-        self._moved = sent
-        self._feed.pulse()
+        if sent.number > self._newest_move:  # the answer to an earlier one may come later
+            self._newest_move, self._moved = sent.number, sent
+            self._feed.pulse()
         return accepted
 
     async def _update_once(
@@ -301,6 +326,7 @@ class Requester:
         Its time is not before what it answers to: a colleague's clock that runs ahead must not make
         our open or close look older than theirs (EVT-10, D-26).
         """
+        check_request(event_name, items)
         event_id = new_id()
         moments = (self._feed.follower.opened_at, not_before)
         known = [it for it in moments if it is not None]
@@ -312,7 +338,7 @@ class Requester:
             items=items,
             version_id=version_id,
         )
-        return _Sent(event_id, body)
+        return _Sent(event_id, body, next(self._written))
 
     def _open_context(self, anchor: str) -> OpenContext:
         follower = self._feed.follower

@@ -38,7 +38,9 @@ class ClientSettings:
         stable_after_seconds: Life of a connection after which the back-off starts anew.
         backoff: Delays between tries.
         max_events: Events kept for an application that is slow; beyond, it gets `FellBehind`.
-        max_frame_bytes: Largest frame accepted.
+        max_event_bytes: Largest open or update that is taken in; a larger one is answered 413
+            (CONT-19). The hub's own limit is one MiB by default.
+        max_frame_bytes: Largest frame read at all; a larger one ends the connection with 1009.
         resubscribe_after_denial: Subscribe anew after any denial. By default only after those that
             mean that the hub forgot us; any other wants the user's decision (CONF-07).
     """
@@ -58,6 +60,7 @@ class ClientSettings:
     stable_after_seconds: float = 5
     backoff: Backoff = field(default_factory=Backoff)
     max_events: int = 256
+    max_event_bytes: int = 4 * 1024 * 1024
     max_frame_bytes: int = 16 * 1024 * 1024
     resubscribe_after_denial: bool = False
 
@@ -68,3 +71,5 @@ class ClientSettings:
             raise ValueError("lease_seconds: at least 1 (SUB-08)")
         if min(self.request_tries, self.max_events) < 1:
             raise ValueError("request_tries, max_events: at least 1")
+        if not 0 < self.max_event_bytes <= self.max_frame_bytes:
+            raise ValueError("max_event_bytes: over 0 and at most max_frame_bytes (CONT-19)")

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
     from fhircast_subscribers.wire import Notification
 
-_SUBSCRIBER = "https://fhircast.hl7.org/events/syncerror/subscriber"
+SUBSCRIBER = "https://fhircast.hl7.org/events/syncerror/subscriber"
+"""The page example's spelling of the third system; read, and written as a fourth coding (D-02)."""
 
 
 class Connection(Enum):
@@ -105,7 +106,7 @@ def _problem(issue: Mapping[str, Any], notification: Notification) -> SyncProble
     codes = {str(it.get("system")): it["code"] for it in codings if isinstance(it.get("code"), str)}
     diagnostics = issue.get("diagnostics")
     return SyncProblem(
-        subscriber=codes.get(SUBSCRIBER_NAME) or codes.get(_SUBSCRIBER, ""),
+        subscriber=codes.get(SUBSCRIBER_NAME) or codes.get(SUBSCRIBER, ""),
         event_id=codes.get(EVENT_ID, ""),
         event_name=codes.get(EVENT_NAME, ""),
         diagnostics=diagnostics if isinstance(diagnostics, str) else "",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from fhircast_subscribers.adapter import FOLLOWED, Answer, BaseAdapter
 from fhircast_subscribers.errors import RefusedLocally
+from fhircast_subscribers.launch import OpensReports
+from fhircast_subscribers.showing import Showing
+from fhircast_subscribers.suspended import Suspended
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -15,7 +17,6 @@ if TYPE_CHECKING:
     from fhircast_subscribers.changes import ContentChanged
     from fhircast_subscribers.client import HubSession
     from fhircast_subscribers.contexts import OpenContext
-    from fhircast_subscribers.sync import SyncStatus
 
 DONE = frozenset({"final", "amended", "corrected", "appended", "cancelled", "entered-in-error"})
 """Report statuses that leave nothing to read."""
@@ -43,18 +44,18 @@ class Row:
         return self.status in DONE
 
 
-class Worklist(BaseAdapter):
+class Worklist(Showing, OpensReports):
     """A list of cases to read; opens them for everybody and follows their status.
 
     Attributes:
-        shown: The context whose patient and study are shown, None if there is none.
-        sync: Why applications are out of sync, None if they are not.
+        view: How the report on the screen is shown: the application's own values, restored when it
+            is resumed (IRA-SUB-10).
     """
 
     def __init__(self, session: HubSession, cases: Iterable[ReportContext] = ()) -> None:
-        self.session = session
-        self.shown: OpenContext | None = None
-        self.sync: SyncStatus | None = None
+        super().__init__(session)
+        self.view: dict[str, Any] = {}
+        self._views: Suspended[dict[str, Any]] = Suspended(dict)
         self._rows = {case.anchor: Row(case) for case in cases}
 
     @property
@@ -80,7 +81,7 @@ class Worklist(BaseAdapter):
         row = self._rows.get(anchor)
         if row is None:
             raise RefusedLocally("the case is not on the list", rule="IRA-WL-01")
-        await self.session.open(row.case)
+        await self.open_report(row.case)
 
     async def close_case(self, anchor: str) -> None:
         """Close a case for everybody.
@@ -89,47 +90,33 @@ class Worklist(BaseAdapter):
             RefusedLocally: It is not open.
             RequestRefused, NoAnswer: It is still open.
         """
-        await self.session.close(anchor)
+        await self.close_report(anchor)
 
     async def opened(self, context: OpenContext) -> None:
         """Show patient and study; mark the row (IRA-WL-01)."""
-        self._unmark_current()
-        self.shown = context
+        await super().opened(context)
+        self.view = self._views[context.anchor]
         self._mark(context.anchor, status=_shared_status(context), is_open=True, is_current=True)
 
     async def closed(self, context: OpenContext, *, is_confirmed: bool) -> None:
         """Stop processing it; a finished report leaves the list (IRA-WL-02)."""
-        if self.shown is not None and self.shown.anchor == context.anchor:
-            self.shown = None
+        await super().closed(context, is_confirmed=is_confirmed)
         self._mark(context.anchor, status="", is_open=False, is_current=False)
         row = self._rows.get(context.anchor)
-        if is_confirmed and row is not None and row.is_done:
-            del self._rows[context.anchor]
-
-    async def nothing_current(self) -> Answer:
-        """Show no patient."""
-        self._unmark_current()
-        self.shown = None
-        return FOLLOWED
+        if is_confirmed:
+            self._views.forget(context.anchor)
+            if row is not None and row.is_done:
+                del self._rows[context.anchor]
 
     async def updated(self, change: ContentChanged) -> None:
         """Follow the report's status (IRA-WL-02)."""
+        await super().updated(change)
         context = change.context
-        if self.shown is not None and self.shown.anchor == context.anchor:
-            self.shown = context
         row = self._rows.get(context.anchor)
         if row is not None:
             self._rows[context.anchor] = replace(
                 row, status=_shared_status(context) or row.status, is_open=True
             )
-
-    async def sync_lost(self, sync: SyncStatus) -> None:
-        """Keep why (SYNC-13)."""
-        self.sync = sync
-
-    async def sync_regained(self) -> None:
-        """Nothing to warn of."""
-        self.sync = None
 
     def _mark(self, anchor: str, *, status: str, is_open: bool, is_current: bool) -> None:
         row = self._rows.get(anchor)
@@ -138,7 +125,11 @@ class Worklist(BaseAdapter):
                 row, status=status or row.status, is_open=is_open, is_current=is_current
             )
 
-    def _unmark_current(self) -> None:
+    def _put_aside(self) -> None:
+        if self.shown is not None:
+            self._views[self.shown.anchor] = self.view
+        super()._put_aside()
+        self.view = {}
         self._rows = {key: replace(it, is_current=False) for key, it in self._rows.items()}
 
 

@@ -14,17 +14,18 @@ from fhircast_hub.backends.base import (
     Published,
     SubscriptionEnded,
     SubscriptionReplaced,
+    published,
 )
 from fhircast_hub.backends.memory import MemoryBackend
 from fhircast_hub.protocol.channel_state import CloseReason
 from fhircast_hub.protocol.errors import LimitReached
+from fhircast_hub.protocol.session import Accepted, Decision, Session
 from fhircast_hub.protocol.subscription import Subscription
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from fhircast_hub.backends.base import Backend, Envelope
-    from fhircast_hub.protocol.session import Decision
 
 
 class MakeBackend(Protocol):
@@ -105,7 +106,26 @@ async def test_a_commit_keeps_and_publishes(backend: Backend) -> None:
         assert await backend.commit(TOPIC, revision, decision)
         assert await backend.load(TOPIC) == decision.session
     assert decision.broadcast is not None
-    assert heard == [Published(TOPIC, revision + 1, decision.broadcast)]
+    assert heard == [Published(TOPIC, revision + 1, decision.broadcast, sets_context=True)]
+
+
+async def test_an_envelope_tells_what_the_decision_told(backend: Backend) -> None:
+    """D-28, EVT-06: whom it is for, and whether it came before; every process has to know."""
+    async with listening(backend) as heard:
+        await backend.make_topic(TOPIC, "v0", now=NOON)
+        revision, decision = await decided(backend, 1)
+        decision = replace(decision, is_resend=True, only_for="user|client")
+        assert await backend.commit(TOPIC, revision, decision)
+    [envelope] = heard
+    assert isinstance(envelope, Published)
+    assert (envelope.is_resend, envelope.only_for) == (True, "user|client")
+
+
+async def test_a_decision_without_a_broadcast_is_not_published() -> None:
+    """D-28: a recognised duplicate; asking for its envelope is a bug."""
+    session = Session(TOPIC, "v0")
+    with pytest.raises(ValueError, match="broadcast"):
+        published(TOPIC, Decision(session, None, Accepted("e-1")))
 
 
 async def test_a_lost_race_does_neither(backend: Backend) -> None:

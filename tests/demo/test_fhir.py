@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 from fhircast_demo.ehr import FhirError, FhirStore, fhir_app
+from golden import of_kind, value
+from golden_table import Kind
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -39,6 +41,17 @@ async def test_capability_statement_names_the_hub(client: httpx.AsyncClient) -> 
     }
     assert statement["fhirVersion"] == "4.0.1"
     assert statement["implementation"]["url"] == BASE
+
+
+async def test_capability_statement_names_the_hub_like_the_example(
+    client: httpx.AsyncClient,
+) -> None:
+    """CAP-01: the same extension as in the guide's own CapabilityStatement, but for the URL."""
+    (path,) = of_kind(Kind.CAPABILITY)
+    (example,) = value(path)["rest"][0]["extension"]
+    (ours,) = (await client.get("/fhir/metadata")).json()["rest"][0]["extension"]
+    example["extension"][0]["valueUrl"] = ours["extension"][0]["valueUrl"]
+    assert ours == example
 
 
 async def test_created_resource_can_be_read_at_its_location(client: httpx.AsyncClient) -> None:

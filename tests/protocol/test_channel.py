@@ -9,6 +9,7 @@ import pytest
 from builders import NOON, TOPIC, value
 from fhircast_hub.protocol.channel import NOTHING, Channel, ChannelRules, Outcome
 from fhircast_hub.protocol.channel_state import CloseReason, IllegalStep, State
+from fhircast_hub.protocol.delivery import Delivery
 from fhircast_hub.protocol.events import EventName, parse_event_name
 from fhircast_hub.protocol.messages import NotificationResponse
 from fhircast_hub.protocol.subscription import Subscription
@@ -16,6 +17,8 @@ from fhircast_hub.protocol.syncerror import FailureKind
 
 OPEN = parse_event_name("DiagnosticReport-open")
 UPDATE = parse_event_name("DiagnosticReport-update")
+CLOSE = parse_event_name("DiagnosticReport-close")
+PATIENT_OPEN = parse_event_name("Patient-open")
 SYNC_ERROR = parse_event_name("SyncError")
 SUBSCRIPTION = Subscription(
     topic=TOPIC,
@@ -143,7 +146,7 @@ def test_only_granted_events_have_a_spelling(name: str, spelling: str) -> None:
     [
         (409, FailureKind.REFUSED),
         (422, FailureKind.REFUSED),
-        (413, FailureKind.REFUSED),
+        (413, FailureKind.TOO_LARGE),
         (500, FailureKind.FAILED),
         (503, FailureKind.FAILED),
     ],
@@ -337,6 +340,15 @@ def test_opens_granted_while_held_come_with_the_replay() -> None:
     assert channel.needs_replay
 
 
+def test_a_denial_comes_instead_of_a_confirmation_that_is_too_late() -> None:
+    """2.4: CONF-06, SUB-09; nothing is left of the lease, since the token has ended."""
+    channel = waiting(lease_seconds=0)
+    outcome = channel.connected(100)
+    assert [value(it)["hub.mode"] for it in outcome.frames] == ["denied"]
+    assert (outcome.close, outcome.failures) == (CloseReason.LEASE_ENDED, ())
+    assert channel.state is State.ENDED
+
+
 def test_a_channel_that_waits_has_no_lease_yet() -> None:
     """2.4: CONF-03, counted from the confirmation."""
     assert waiting().tick(1e9) == NOTHING
@@ -367,6 +379,41 @@ def test_a_re_subscribe_of_a_held_channel_sends_nothing() -> None:
     channel = live(GRACE)
     channel.closed(1006, 0)
     assert channel.resubscribed(SUBSCRIPTION, now=1) == NOTHING
+
+
+def test_an_open_that_was_granted_and_sent_does_not_come_again() -> None:
+    """D-12: the session may be newer than the events that are still on their way."""
+    channel = live()
+    outcome = channel.granted_opens(
+        opens("e3"), 0, granted={OPEN.key, UPDATE.key}, revision=3, shows={"Patient": "p1"}
+    )
+    assert outcome.frames == (b"<e3>",)
+    assert channel.shown == {"Patient": "p1"}
+    assert not notify(channel, 1, name=OPEN)
+    assert notify(channel, 2), "events that no open covers are not lost"
+    assert not notify(channel, 3, name=OPEN)
+    assert notify(channel, 4, name=OPEN)
+
+
+def test_opens_granted_during_a_replay_come_with_it() -> None:
+    """D-12, REP-01: from a session that knows what passed by under the former rights."""
+    channel = waiting()
+    channel.connected(0)
+    assert channel.granted_opens(opens("e2"), 0, granted={OPEN.key}, revision=2) == NOTHING
+    assert channel.replay(opens("e1"), revision=1, now=0) == NOTHING
+    assert channel.replay(opens("e2"), revision=2, now=0).frames == (b"<e2>",)
+
+
+def test_a_second_grant_keeps_what_the_first_covers() -> None:
+    """D-12: until the events have passed by."""
+    channel = live()
+    channel.granted_opens([], 0, granted={OPEN.key}, revision=2)
+    channel.granted_opens([], 0, granted={PATIENT_OPEN.key}, revision=1)
+    assert not notify(channel, 1, name=PATIENT_OPEN)
+    assert not notify(channel, 2, name=OPEN)
+    channel.granted_opens([], 0, granted={PATIENT_OPEN.key}, revision=2)
+    assert notify(channel, 3, name=OPEN)
+    assert channel.shown == {}
 
 
 def test_newly_granted_opens_follow_a_re_subscribe() -> None:
@@ -536,6 +583,181 @@ def test_a_channel_that_was_cut_before_its_replay_gets_the_replay() -> None:
     channel.closed(1006, 2)
     channel.connected(3)
     assert channel.needs_replay
+
+
+# Who never answers, and is back within the grace (D-41, D-45)
+
+
+def test_who_never_answers_gets_what_happened_since_the_break() -> None:
+    """D-41, D-45: the open contexts first, since what was written last may have been lost."""
+    channel = live(GRACE)
+    notify(channel, 1)
+    channel.closed(1006, 1)
+    for revision in (2, 3):
+        notify(channel, revision, now=2)
+    assert rest(channel.connected(3)) == []
+    assert channel.needs_replay
+    frames = channel.replay(opens("e1"), revision=3, now=3).frames
+    assert frames == (b"<e1>", b"<e2>", b"<e3>")
+    assert notify(channel, 4)
+
+
+def test_an_open_since_the_break_is_not_sent_before_its_turn() -> None:
+    """D-41, D-45: the last frame is the last event, so it ends on the right context."""
+    channel = live(GRACE)
+    channel.closed(1006, 1)
+    notify(channel, 1, name=CLOSE, now=2)
+    notify(channel, 2, name=OPEN, now=2)
+    channel.connected(3)
+    frames = channel.replay(opens("e0", "e2"), revision=2, now=3).frames
+    assert frames == (b"<e0>", b"<e1>", b"<e2>")
+
+
+def test_a_close_since_the_break_is_not_missed() -> None:
+    """D-45: with nothing left open, the close alone tells it."""
+    channel = live(GRACE)
+    channel.closed(1006, 1)
+    notify(channel, 1, name=CLOSE, now=2)
+    channel.connected(3)
+    notify(channel, 2, name=UPDATE, now=3)
+    assert channel.replay([], revision=1, now=3).frames == (b"<e1>", b"<e2>")
+
+
+def test_who_loses_the_next_socket_too_gets_it_all_the_same() -> None:
+    """D-45: nothing was sent on the second one."""
+    channel = live(GRACE)
+    channel.closed(1006, 1)
+    notify(channel, 1, now=2)
+    channel.connected(3)
+    channel.closed(1006, 4)
+    notify(channel, 2, now=5)
+    channel.connected(6)
+    assert channel.replay(opens("e0"), revision=2, now=6).frames == (b"<e0>", b"<e1>", b"<e2>")
+
+
+def test_a_derived_open_since_the_break_is_not_sent_before_its_turn() -> None:
+    """DER-02, D-45: what it adds is judged when the events before it are sent."""
+    channel = live(GRACE)
+    channel.closed(1006, 1)
+    channel.deliver([delivery("e1", "p1", implied=False)], revision=1, now=2)
+    derive(channel, 2, "p1")
+    derive(channel, 3, "p2")
+    channel.connected(3)
+    frames = channel.replay(opens("e1", "e3"), revision=3, now=3).frames
+    assert frames == (b"<e1>", b"<e3>")
+    assert channel.shown == {"Patient": "p2"}
+
+
+def test_more_than_can_be_kept_since_the_break_is_replayed() -> None:
+    """D-45: the open contexts alone then."""
+    channel = live(replace(GRACE, max_held_frames=2))
+    channel.closed(1006, 1)
+    for revision in (1, 2, 3):
+        notify(channel, revision, now=2)
+    channel.connected(3)
+    assert channel.replay(opens("e3"), revision=3, now=3).frames == (b"<e3>",)
+
+
+def test_who_never_answers_may_have_unanswered_what_it_likes() -> None:
+    """D-41, D-45: what was sent before the break does not count against what is kept after it."""
+    channel = live(replace(GRACE, max_held_frames=2))
+    for revision in range(1, 9):
+        notify(channel, revision)
+    channel.closed(1006, 1)
+    notify(channel, 9, now=2)
+    channel.connected(3)
+    assert channel.replay([], revision=9, now=3).frames == (b"<e9>",)
+
+
+# More than a channel can hold while it is brought up to date
+
+
+def test_what_could_not_be_held_is_never_skipped() -> None:
+    """2.4: REP-01; the session must be as new as what was lost, else it is loaded again."""
+    channel = waiting(replace(STRICT, max_held_frames=2))
+    channel.connected(0)
+    for revision in (1, 2, 3, 4, 5):
+        notify(channel, revision)
+    assert channel.replay(opens("e1"), revision=2, now=0) == NOTHING
+    assert channel.needs_replay
+    assert channel.replay(opens("e3"), revision=3, now=0).frames == (b"<e3>", b"<e4>", b"<e5>")
+    assert channel.state is State.LIVE
+
+
+# What a subscriber shows (DER-02)
+
+
+def delivery(event_id: str, patient: str = "", *, implied: bool = True) -> Delivery:
+    """An open of a patient, or a Home-open."""
+    shows = {"Patient": patient} if patient else {}
+    name = PATIENT_OPEN if patient else parse_event_name("Home-open")
+    return Delivery(event_id, name, frame_of(event_id), shows, is_implied=implied)
+
+
+def derive(channel: Channel, revision: int, patient: str = "p1", *, id: str = "") -> bool:
+    """Deliver a derived Patient-open; tell whether it went out."""
+    group = [delivery(id or f"e{revision}", patient)]
+    return bool(channel.deliver(group, revision=revision, now=0))
+
+
+def test_the_same_patient_is_derived_once() -> None:
+    """2.5: DER-02; another patient, and the first one again, are news."""
+    channel = live()
+    sent = [derive(channel, it, patient) for it, patient in enumerate(("p1", "p1", "p2", "p1"), 1)]
+    assert sent == [True, False, True, True]
+    assert not derive(channel, 4, "p9"), "an envelope that comes twice goes out once"
+
+
+def test_after_a_home_open_the_same_patient_is_news() -> None:
+    """2.5, 3.2.5: DER-02, D-21."""
+    channel = live()
+    derive(channel, 1)
+    channel.deliver([delivery("home", implied=False)], revision=2, now=0)
+    assert derive(channel, 3)
+
+
+@pytest.mark.parametrize("how", ["refused", "unanswered"])
+def test_who_did_not_follow_is_told_again(how: str) -> None:
+    """2.5: DER-02, ACK-03, SYNC-08; and the SyncError names the derived event."""
+    channel = live()
+    derive(channel, 1, id="derived")
+    outcome = answer(channel, "derived", 409) if how == "refused" else channel.tick(10)
+    [failure] = outcome.failures
+    assert (failure.event_id, failure.event_name) == ("derived", "Patient-open")
+    assert derive(channel, 2)
+
+
+def test_what_is_shown_survives_a_break_and_a_re_subscribe() -> None:
+    """2.5: DER-02, D-45; no duplicate for who answers."""
+    channel = live(GRACE)
+    derive(channel, 1, id="e1")
+    answer(channel, "e1")
+    channel.resubscribed(SUBSCRIPTION, 1)
+    channel.closed(1006, 1)
+    assert not derive(channel, 2, id="again")
+    assert rest(channel.connected(2)) == []
+    assert not derive(channel, 3)
+    assert derive(channel, 4, "p2")
+
+
+def test_after_a_replay_what_it_showed_counts() -> None:
+    """2.4, 2.5: DER-02; what was held meanwhile is judged anew."""
+    channel = waiting()
+    channel.connected(0)
+    assert not derive(channel, 2)
+    channel.replay(opens("e1"), revision=1, now=0, shows={"Patient": "p1"})
+    assert not derive(channel, 3)
+    assert derive(channel, 4, "p2")
+
+
+def test_after_a_clean_leave_nothing_counts() -> None:
+    """D-23, DER-02: a page that was loaded anew shows nothing."""
+    channel = live(GRACE)
+    derive(channel, 1)
+    channel.closed(1001, 1)
+    channel.connected(2)
+    derive(channel, 2, id="e2")
+    assert channel.replay([], revision=1, now=2).frames == (b"<e2>",)
 
 
 # A second socket (D-44)

@@ -56,7 +56,7 @@ class ChannelMachine(RuleBasedStateMachine):
         )
         self.channel = Channel(SUBSCRIPTION, self.rules_)
         self.now = 0.0
-        self.revision = self.revision_at_connect = self.covered = 0
+        self.revision = self.revision_at_connect = self.revision_at_drop = self.covered = 0
         self.sent: list[int] = []
         self.settled: set[int] = set()
         self.failed: list[str] = []
@@ -102,16 +102,31 @@ class ChannelMachine(RuleBasedStateMachine):
     def replay(self, lag: int, count: int) -> None:
         """The session loaded is at least as new as the connection; frames held are few enough."""
         loaded = max(self.revision_at_connect, self.revision - lag)
-        shown = range(max(1, loaded - count + 1), loaded + 1)
+        shown = list(range(max(1, loaded - count + 1), loaded + 1))
+        if self.channel._resumable:
+            self.resume(shown, loaded)
+            return
         opens: list[tuple[str, EventName, bytes]] = [(str(it), OPEN, frame_of(it)) for it in shown]
         frames = self.channel.replay(opens, loaded, self.now).frames
         assert list(frames[: len(opens)]) == [frame for _, _, frame in opens]
+        assert not self.channel.needs_replay
         self.covered = loaded
         self.settled -= set(shown)
         self.failed = [it for it in self.failed if int(it) not in shown]
-        self.sent = list(shown)
+        self.sent = shown
         self.told(frames[len(opens) :])
         assert self.covered == self.revision
+
+    def resume(self, shown: list[int], loaded: int) -> None:
+        """A subscriber that never answered is back: open contexts, then all since the break."""
+        since = list(range(self.revision_at_drop + 1, self.revision + 1))
+        opens = [(str(it), OPEN, frame_of(it)) for it in shown]
+        frames = self.channel.replay(opens, loaded, self.now).frames
+        self.sent = [int(frame.strip(b" <>")) for frame in frames]
+        assert self.sent == [it for it in shown if it not in since] + since
+        self.settled -= set(self.sent)
+        self.failed = [it for it in self.failed if int(it) not in self.sent]
+        self.covered = self.revision
 
     @rule(name=st.sampled_from([UPDATE, OPEN, SYNC_ERROR]))
     def happen(self, name: EventName) -> None:
@@ -148,6 +163,8 @@ class ChannelMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.channel.is_connected)
     @rule(code=st.sampled_from([1000, 1001, 1005, 1006, 1011, 4000]))
     def drop(self, code: int) -> None:
+        if self.channel.state is State.LIVE:
+            self.revision_at_drop = self.revision
         outcome = self.channel.closed(code, self.now)
         assert outcome == NOTHING
         assert self.channel.state is State.HELD
@@ -179,9 +196,9 @@ class ChannelMachine(RuleBasedStateMachine):
     def memory_is_bounded(self) -> None:
         kept = self.channel._unanswered
         assert len(kept) <= MAX_FRAMES
-        assert self.channel._held_bytes == sum(len(it.frame) for it in kept.values()) <= MAX_BYTES
+        assert kept.size == sum(len(it.delivery.frame) for it in kept) <= MAX_BYTES
         if self.channel.state is State.ENDED:
-            assert not kept
+            assert len(kept) == 0
 
 
 TestChannel = ChannelMachine.TestCase

@@ -16,14 +16,16 @@ from builders import (
     put,
     target,
 )
-from fhircast_hub.protocol.content import Change, Content, parse_updates
+from fhircast_hub.protocol.content import Change, Content, UpdateRules, parse_updates
 from fhircast_hub.protocol.errors import AnchorLinkBroken, InvalidRequest
 
 OPENED = {target(it): msgspec.json.encode(it) for it in (REPORT, PATIENT, STUDY)}
 
 
 def changes(*entries: Json, **fields: Any) -> tuple[Change, ...]:
-    return parse_updates(msgspec.json.encode(bundle(*entries, **fields)), opened=OPENED)
+    return parse_updates(
+        msgspec.json.encode(bundle(*entries, **fields)), opened=OPENED, rules=UpdateRules()
+    )
 
 
 def keys(content: Content) -> list[str]:
@@ -83,7 +85,7 @@ def test_much_content_stays_in_order() -> None:
 def test_numbers_keep_their_digits() -> None:
     """2.10: the hub never rewrites a resource (CONT-22); 8.20 stays 8.20."""
     raw = msgspec.json.encode(bundle(put(OBSERVATION))).replace(b"8.2,", b"8.20,")
-    [change] = parse_updates(raw, opened=OPENED)
+    [change] = parse_updates(raw, opened=OPENED, rules=UpdateRules())
     assert b"8.20," in change.resource
 
 

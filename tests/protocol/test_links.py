@@ -9,12 +9,16 @@ from fhircast_hub.protocol.errors import AnchorLinkBroken, InvalidRequest
 from fhircast_hub.protocol.links import check_links
 
 
-def check(opened: Json, **changed: Any) -> None:
+def check(opened: Json, *, ira: bool = False, **changed: Any) -> None:
     """Check an update that changes these fields of the opened resource; None leaves one out."""
     updated = {key: it for key, it in {**opened, **changed}.items() if it is not None}
     raw = msgspec.json.encode
     check_links(
-        opened["resourceType"], raw(opened), raw(updated), field="updates.entry[0].resource"
+        opened["resourceType"],
+        raw(opened),
+        raw(updated),
+        field="updates.entry[0].resource",
+        ira=ira,
     )
 
 
@@ -30,6 +34,9 @@ def check(opened: Json, **changed: Any) -> None:
         (REPORT, {"basedOn": None}),
         (REPORT, {"subject": None}),
         (REPORT, {"basedOn": [*REPORT["basedOn"], {"reference": "ServiceRequest/sr-1"}]}),
+        (REPORT, {"basedOn": [{"reference": "ServiceRequest/sr-1"}]}),
+        (STUDY, {"identifier": [study_uid("2.999.9.1"), accession("GH1")]}),
+        (STUDY, {"identifier": [*STUDY["identifier"], identifier("x", system="urn:oid:1")]}),
     ],
 )
 def test_an_update_may_change_everything_but_the_links(opened: Json, changed: Json) -> None:
@@ -48,6 +55,13 @@ def test_an_update_may_change_everything_but_the_links(opened: Json, changed: Js
         (STUDY, {"subject": {"reference": "Patient/pt-2"}}),
         (REPORT, {"subject": {"reference": "Patient/pt-2"}}),
         (REPORT, {"basedOn": [{"identifier": accession("GH7")}]}),
+        ({**STUDY, "basedOn": REPORT["basedOn"]}, {"basedOn": None}),
+        (PATIENT, {"identifier": None}),
+        (PATIENT, {"identifier": []}),
+        (PATIENT, {"identifier": [*PATIENT["identifier"], mrn("4438002")]}),
+        (STUDY, {"identifier": None}),
+        (STUDY, {"identifier": [*STUDY["identifier"], study_uid("urn:oid:2.999.9.7")]}),
+        (STUDY, {"identifier": [*STUDY["identifier"], accession("GH7")]}),
     ],
 )
 def test_an_update_that_breaks_a_link_is_refused(opened: Json, changed: Json) -> None:
@@ -80,3 +94,40 @@ def test_a_resource_of_another_shape_is_refused_without_quoting_it() -> None:
     with pytest.raises(InvalidRequest) as caught:
         check(PATIENT, identifier="4438001")
     assert "4438001" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("opened", "added", "is_refused"),
+    [
+        (identifier("1", code="MR"), identifier("2", code="MR"), True),
+        (identifier("1", code="MR"), identifier("2", code="SS"), False),
+        (identifier("1"), identifier("2"), True),
+        (identifier("1", code="MR"), identifier("2"), False),
+        (identifier("1"), identifier("2", code="MR"), False),
+    ],
+)
+def test_a_second_patient_id_without_a_system(opened: Json, added: Json, is_refused: bool) -> None:
+    """RAD-150, IRA-HUB-11: two ids of one kind leave open which of them is the patient's."""
+    patient = {**PATIENT, "identifier": [opened]}
+    if not is_refused:
+        check(patient, identifier=[opened, added])
+        return
+    with pytest.raises(AnchorLinkBroken):
+        check(patient, identifier=[opened, added])
+
+
+@pytest.mark.parametrize("key", ["study", "imagingStudy"])
+def test_a_report_does_not_move_to_another_study_under_ira(key: str) -> None:
+    """RAD-150, IRA-HUB-11, D-37: in the spelling of R4 or R5, and comparisons may be added."""
+    own, other = ({"reference": f"ImagingStudy/is-{it}"} for it in (1, 2))
+    moved = {"study": None, key: [other]}
+    with pytest.raises(AnchorLinkBroken, match="another study"):
+        check(REPORT, ira=True, **moved)
+    check(REPORT, ira=True, **{**moved, key: [own, other]})
+    check(REPORT, ira=True, study=None)
+    check({**REPORT, "study": []}, ira=True, **{key: [other]})
+
+
+def test_a_report_may_name_another_study_in_the_base_profile() -> None:
+    """3.6.3, D-37: the example of the standard does."""
+    check(REPORT, study=None, imagingStudy=[{"reference": "ImagingStudy/is-2"}])

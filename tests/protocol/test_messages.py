@@ -15,7 +15,9 @@ from builders import (
     close_event,
     event,
     item,
+    judge,
     message,
+    new_session,
     parsed,
     ref,
     value,
@@ -233,6 +235,59 @@ def test_a_timestamp_beyond_the_calendar_is_refused(text: str) -> None:
     """D-27: unparsable is 400, never a crash."""
     with pytest.raises(InvalidRequest, match=r"^timestamp"):
         parse_timestamp(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["2026-03-02", "20260302", "2026-W10-1", "2026-03-02x12:00", "2026-03-02T12", "T12:00"]
+)
+def test_a_date_without_a_time_is_no_moment(text: str) -> None:
+    """2.5, EVT-09, D-27: an instant needs its time; only the zone may be left out."""
+    with pytest.raises(InvalidRequest, match=r"^timestamp"):
+        parse_timestamp(text)
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        [item(PATIENT), item(PATIENT)],
+        [item({"resourceType": "Basic", "id": "b"}, "patient")],
+    ],
+)
+def test_a_proprietary_event_is_opaque(items: list[Json]) -> None:
+    """2.3, EVT-13: its keys and versions are between those who know it, and pass unchanged."""
+    sent = message("org.example.thing", items)
+    sent["event"] |= {"versionId": 7, "context.priorVersionId": {"a": 1}}
+    decision = judge(new_session(), parsed(sent))
+    assert decision.broadcast is not None
+    assert value(encode_notification(decision.broadcast)) == sent
+
+
+EXTENSION = {"x": [1.50, {"y": None}]}
+
+
+@pytest.mark.parametrize("where", ["message", "event", "item", "key"])
+def test_an_extension_passes_unchanged(where: str) -> None:
+    """2.8, GEN-04: at every level, and as an item of its own."""
+    sent = message("Patient-open", [item(PATIENT), {"key": "extension", "data": EXTENSION}])
+    if where != "key":
+        place = {"message": sent, "event": sent["event"], "item": sent["event"]["context"][0]}
+        place[where]["extension"] = EXTENSION
+    decision = judge(new_session(), parsed(sent))
+    assert decision.broadcast is not None
+    shown = value(encode_notification(decision.broadcast))
+    del shown["event"]["context.versionId"]
+    assert shown == sent
+
+
+@pytest.mark.parametrize("wrong", [[], "x", 1, None, True])
+@pytest.mark.parametrize("where", ["message", "event", "item"])
+def test_an_extension_is_an_object(where: str, wrong: object) -> None:
+    """2.8, GEN-04."""
+    sent = message("Patient-open", [item(PATIENT)])
+    place = {"message": sent, "event": sent["event"], "item": sent["event"]["context"][0]}
+    place[where]["extension"] = wrong
+    with pytest.raises(InvalidRequest, match=r"^extension: "):
+        parsed(sent)
 
 
 def test_our_timestamps_end_in_z() -> None:

@@ -30,6 +30,7 @@ from builders import (
     sync_error,
     update_event,
 )
+from fhircast_hub.protocol.derive import derived_opens
 from fhircast_hub.protocol.errors import DuplicateId, FhircastError, InvalidRequest
 from fhircast_hub.protocol.messages import EventNotification, encode_notification
 from fhircast_hub.protocol.session import Accepted, Rules, Session, anchor_of
@@ -223,6 +224,17 @@ def test_a_second_sync_error_lets_the_open_go_out_once_more() -> None:
     session = failed(session_after(open_case(id="e-1")), "e-1")
     session = judge(session, open_case(id="e-1")).session
     assert judge(failed(session, "e-1"), open_case(id="e-1")).broadcast is not None
+
+
+def test_a_sync_error_about_a_derived_open_lets_its_source_go_out_again() -> None:
+    """2.6: SYNC-12, D-28; the subscriber knows the derived id only, the requester its own."""
+    first = judge(new_session(), open_case(id="e-1"), "v1")
+    assert first.broadcast is not None
+    session = failed(first.session, derived_opens(first.broadcast)[0].id)
+    again = judge(session, open_case(id="e-1"), "v5")
+    assert again.is_resend
+    assert again.sets_context
+    assert again.broadcast == first.broadcast
 
 
 def test_a_resend_ends_with_a_newer_open() -> None:

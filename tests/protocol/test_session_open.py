@@ -163,6 +163,15 @@ def test_an_older_reopen_is_broadcast_and_changes_nothing() -> None:
     assert decision.session.contexts == session.contexts
 
 
+def test_a_reopen_older_than_the_current_open_moves_no_version() -> None:
+    """D-26, D-27: newer than its own open, but subscribers pass it over all the same."""
+    session = session_after(open_case(1, at=after(-30)), open_case(2, at=after(-10)))
+    decision = judge(session, open_case(1, at=after(-20)), "v3")
+    assert decision.broadcast is not None
+    assert decision.broadcast.version_id == decision.answer.version_id == "v1"
+    assert (decision.session.contexts, decision.session.current) == (session.contexts, DR_2)
+
+
 def test_a_close_older_than_its_open_ends_nothing() -> None:
     """D-26: compared with the open of the same anchor."""
     session = session_after(open_case(1))
@@ -279,3 +288,17 @@ def test_an_open_context_knows_its_patient_and_its_resources() -> None:
     assert set(context.resources()) == {DR_1, "Patient/pt-1", "ImagingStudy/is-1"}
     assert replace(context, opened=open_event(STUDY)).patient == ""
     assert key_of(STUDY) == "study"
+
+
+# The open that subscribers show (D-27)
+
+
+def test_only_an_open_that_becomes_current_sets_the_context() -> None:
+    """2.5: DER-01, D-27; what is derived follows from these opens alone."""
+    session = opened(1)
+    assert judge(session, open_case(2)).sets_context
+    assert judge(session, event("Home-open")).sets_context
+    assert not judge(session, open_case(2, at=after(-3600))).sets_context
+    assert not judge(session, event("Home-open", at=after(-3600))).sets_context
+    assert not judge(session, update_event(REPORT, "v1")).sets_context
+    assert not judge(session, close_event(REPORT)).sets_context

@@ -9,6 +9,7 @@ from fhircast_hub.protocol.scopes import parse_scopes
 from fhircast_hub.protocol.subscription import (
     MAX_EVENTS,
     LeasePolicy,
+    Subscription,
     SubscriptionRequest,
     endpoint_id_of,
     narrow_events,
@@ -123,6 +124,29 @@ def test_legacy_names_of_fields_are_read() -> None:
     assert request.lease_seconds == 60
 
 
+def test_the_standards_own_names_win_over_legacy_ones() -> None:
+    """D-47: a client that sends both means the same, and no field is refused for it."""
+    request = form(SUBSCRIBE, hub__lease="60", hub__lease_seconds="70")
+    assert request.lease_seconds == 70
+    body = urlencode([*SUBSCRIBE.items(), ("endpoint", ENDPOINT), ("endpoint", ENDPOINT)])
+    with pytest.raises(InvalidRequest, match=r"^endpoint: occurs twice"):
+        parse_subscription_request(body.encode(), ira=False)
+
+
+def test_an_unknown_field_that_comes_twice_is_not_quoted() -> None:
+    """SUB-05, SEC-03: only a name that the standard could use is shown."""
+    body = urlencode([*SUBSCRIBE.items(), ("hub. x", "1"), ("hub. x", "2")])
+    with pytest.raises(InvalidRequest, match=r"^\?: occurs twice"):
+        parse_subscription_request(body.encode(), ira=False)
+
+
+@pytest.mark.parametrize("asked", ["99999999999", "0" * 20 + "86401", "9" * 6000])
+def test_a_lease_of_any_length_is_granted_up_to_the_maximum(asked: str) -> None:
+    """2.4, SUB-08: above the maximum the maximum is granted."""
+    lease = form(SUBSCRIBE, hub__lease_seconds=asked).lease_seconds
+    assert LeasePolicy().grant(lease, now=NOON, token_expires_at=None) == 86_400
+
+
 def test_the_name_is_optional_but_for_ira() -> None:
     """D-36, RAD-146: IRA-HUB-04."""
     assert form(SUBSCRIBE, subscriber__name=None).subscriber_name == ""
@@ -138,6 +162,20 @@ def test_an_unsubscribe_form_is_read() -> None:
     assert request.is_unsubscribe
     assert (request.endpoint_id, request.events) == (endpoint_id_of(ENDPOINT), {})
     assert request.lease_seconds is None
+
+
+def test_ira_wants_the_endpoint_of_an_unsubscribe() -> None:
+    """RAD-152: IRA-HUB-13, where the base profile finds it by the name (D-48)."""
+    for endpoint in (None, ""):
+        assert form(UNSUBSCRIBE, hub__channel__endpoint=endpoint).endpoint_id == ""
+        with pytest.raises(InvalidRequest, match=r"^hub\.channel\.endpoint: missing"):
+            form(UNSUBSCRIBE, ira=True, hub__channel__endpoint=endpoint)
+
+
+def test_a_topic_of_blanks_is_empty() -> None:
+    """2.4: SUB-03."""
+    with pytest.raises(InvalidRequest, match=r"^hub\.topic"):
+        form(SUBSCRIBE, hub__topic="  ")
 
 
 @pytest.mark.parametrize("body", [b"\xff", b"hub.topic=%ff", b"a=1&" * 100])
@@ -173,6 +211,18 @@ def test_a_token_about_to_expire_gives_no_lease(left: float) -> None:
     """2.4: SUB-09."""
     with pytest.raises(Forbidden):
         LeasePolicy().grant(None, now=NOON, token_expires_at=after(left))
+
+
+@pytest.mark.parametrize(
+    ("expires_in", "left"), [(None, 60), (3600, 60), (59.9, 59), (0.9, 0), (-5, 0)]
+)
+def test_the_lease_of_a_late_connection_ends_with_the_token(
+    expires_in: float | None, left: int
+) -> None:
+    """2.4: SUB-09, CONF-06; the time between the 202 and the connection counts."""
+    expires_at = None if expires_in is None else after(expires_in)
+    record = Subscription(TOPIC, "e", {}, 60, "Viewer", "", NOON, token_expires_at=expires_at)
+    assert record.lease_left(NOON) == left
 
 
 def test_events_are_narrowed_to_what_the_token_may_read() -> None:

@@ -11,6 +11,7 @@ from fhircast_hub.protocol.syncerror import (
     FailureKind,
     check_sync_error,
     failed_event_id,
+    kind_of_status,
     make_sync_error,
 )
 
@@ -30,7 +31,7 @@ def issue_of(notification: EventNotification) -> Any:
     [entry] = frame["event"]["context"]
     assert entry["key"] == "operationoutcome"
     assert entry["resource"]["resourceType"] == "OperationOutcome"
-    [issue] = entry["resource"]["issue"]
+    [issue, *_] = entry["resource"]["issue"]
     return issue
 
 
@@ -43,6 +44,31 @@ def test_a_sync_error_has_one_processing_issue_of_severity_warning() -> None:
     """3.2.1: SYNC-02, SYNC-03, D-03."""
     issue = issue_of(made(REFUSAL))
     assert (issue["code"], issue["severity"]) == ("processing", "warning")
+
+
+def test_too_large_a_message_gets_a_second_issue() -> None:
+    """2.10, CONT-19, D-34: the first is the profile's, the second says too-long."""
+    failure = Failure(FailureKind.TOO_LARGE, "Viewer", "status 413", "e-1", "DiagnosticReport-open")
+    frame = value(encode_notification(made(failure)))
+    first, second = frame["event"]["context"][0]["resource"]["issue"]
+    assert (first["code"], len(first["details"]["coding"])) == ("processing", 4)
+    assert second["code"] == "too-long"
+    assert "details" not in second
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (400, FailureKind.REFUSED),
+        (409, FailureKind.REFUSED),
+        (413, FailureKind.TOO_LARGE),
+        (500, FailureKind.FAILED),
+        (503, FailureKind.FAILED),
+    ],
+)
+def test_what_an_error_status_says(status: int, kind: FailureKind) -> None:
+    """2.5, ACK-03, CONT-19: refusal, too large, or failure."""
+    assert kind_of_status(status) is kind
 
 
 def test_the_codings_name_event_id_event_name_and_subscriber_in_this_order() -> None:
@@ -144,6 +170,15 @@ def test_a_second_issue_too_long_is_allowed() -> None:
     notification = event("SyncError", item(outcome))
     check_sync_error(notification, ira=False)
     assert failed_event_id(notification) == "e-7"
+
+
+def test_ira_takes_one_processing_issue_only() -> None:
+    """3.2.1: SYNC-02, IRA-HUB-19: "exactly one"; base mode reads the first."""
+    issues = [coding("eventid", "eventname", "subscribername", code=it) for it in ("e-7", "e-8")]
+    twice = event("SyncError", item({"resourceType": "OperationOutcome", "issue": issues}))
+    check_sync_error(twice, ira=False)
+    with pytest.raises(InvalidRequest, match="more than one"):
+        check_sync_error(twice, ira=True)
 
 
 def test_the_failed_event_is_found_by_its_coding() -> None:

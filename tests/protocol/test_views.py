@@ -28,9 +28,13 @@ from builders import (
     update_event,
     value,
 )
-from fhircast_hub.protocol.views import encode_current_context, replay
+from fhircast_hub.protocol.derive import Derive, derived_opens, is_derived_from
+from fhircast_hub.protocol.session import anchor_of
+from fhircast_hub.protocol.views import encode_current_context, replay, shown_after
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fhircast_hub.protocol.events import EventName
     from fhircast_hub.protocol.session import Session
 
@@ -62,9 +66,9 @@ def test_replay_holds_the_newest_open_of_each_anchor_type() -> None:
 
 def test_replay_holds_only_what_was_subscribed() -> None:
     """2.4: REP-02."""
-    session = session_after(open_event(PATIENT, id="p1"), open_case(1, id="r1"))
-    [only] = replay(session, lambda name: name.key == "patient-open")
-    assert only.id == "p1"
+    session = session_after(open_event(PATIENT, id="p1"), open_event(STUDY_2, id="s2"))
+    [patient] = replay(session, only("patient-open"))
+    assert patient.id == "p1"
 
 
 def test_a_replayed_open_is_the_one_first_distributed() -> None:
@@ -131,7 +135,7 @@ def test_the_current_context_is_as_supplied_in_the_open() -> None:
     assert content["key"] == "content"
     assert content["resource"]["resourceType"] == "Bundle"
     assert content["resource"]["type"] == "collection"
-    assert not content["resource"].get("entry")
+    assert "entry" not in content["resource"]  # FHIR knows no empty arrays
 
 
 def test_content_is_the_union_of_the_updates() -> None:
@@ -207,12 +211,109 @@ def test_numbers_keep_their_digits_in_the_answer() -> None:
     assert b'"x":8.5' in encode_current_context(session, everything)
 
 
+def only(*keys: str) -> Callable[[EventName], bool]:
+    return lambda name: name.key in keys
+
+
 def test_nothing_is_shown_to_a_caller_that_may_not_read_the_open() -> None:
     """2.3, 2.9: CTX-08, EVT-19, SCO-02."""
-    shown = encode_current_context(opened(), lambda name: name.key == "patient-open")
-    assert value(shown)["context"] == []
+    shown = encode_current_context(opened(), only("diagnosticreport-close", "appointment-open"))
+    assert value(shown) == {"context.type": "", "context.versionId": "v1", "context": []}
+
+
+@pytest.mark.parametrize(
+    ("readable", "anchor_type", "items"),
+    [
+        (["patient-open"], "Patient", [item(PATIENT)]),
+        (["imagingstudy-open", "patient-open"], "ImagingStudy", [item(STUDY), item(PATIENT)]),
+    ],
+)
+def test_a_caller_sees_the_derived_view_that_it_may_read(
+    readable: list[str], anchor_type: str, items: list[Json]
+) -> None:
+    """2.9: CTX-08, D-33: the most specific one, with the newest version and without content."""
+    session = session_after(open_case(1), update_event(REPORT, "v1", [put(OBSERVATION)]))
+    shown = encode_current_context(session, only(*readable))
+    assert value(shown) == {
+        "context.type": anchor_type,
+        "context.versionId": "v2",
+        "context": items,
+    }
+    assert b"DiagnosticReport/" not in shown
+
+
+def test_without_derived_opens_there_is_no_derived_view() -> None:
+    """2.9: DER-03, D-33."""
+    shown = encode_current_context(opened(), only("patient-open"), Derive.OFF)
     assert value(shown)["context.type"] == ""
-    assert b"dr-1" not in shown
+
+
+# Derived opens in the replay (D-13, DER-04)
+
+
+def replayed_to(session: Session, *keys: str, derive: Derive = Derive.MISSING) -> list[str]:
+    """What a subscriber of these events gets, as "Type/id" of the anchors."""
+    return [anchor_of(it) for it in replay(session, only(*keys), derive)]
+
+
+def test_a_late_joiner_gets_the_derived_open() -> None:
+    """2.4: DER-01, REP-03, D-13; with the id and the moment that it has for everybody."""
+    session = opened(1)
+    [derived] = replay(session, only("patient-open"))
+    assert derived.id == derived_opens(session.contexts["DiagnosticReport/dr-1"].opened)[0].id
+    assert (derived.happened_at, derived.version_id) == (after(-59), "")
+
+
+def test_who_gets_the_source_gets_no_derived_open() -> None:
+    """2.4: DER-02, D-14; unless the site wants the literal reading."""
+    events = ("patient-open", "diagnosticreport-open")
+    assert replayed_to(opened(1), *events) == ["DiagnosticReport/dr-1"]
+    everything_ = replayed_to(opened(1), *events, derive=Derive.ALL)
+    assert everything_ == ["Patient/pt-1", "DiagnosticReport/dr-1"]
+    assert replayed_to(opened(1), "patient-open", derive=Derive.OFF) == []
+
+
+def test_a_derived_open_ends_with_its_source() -> None:
+    """2.5: DER-04, REP-04, D-15; no stale patient."""
+    session = session_after(open_case(1), close_event(REPORT))
+    assert replayed_to(session, "patient-open", "imagingstudy-open") == []
+
+
+def test_of_several_sources_the_current_one_stands() -> None:
+    """2.4: REP-01, D-13; one open of each type."""
+    assert replayed_to(opened(2, 1, 3), "patient-open") == ["Patient/pt-3"]
+    both = replayed_to(opened(1, 2), "patient-open", "imagingstudy-open")
+    assert both == ["Patient/pt-2", "ImagingStudy/is-2"]
+
+
+def test_a_patient_that_was_opened_by_itself_gives_way_to_the_current_one() -> None:
+    """2.4: REP-01, D-13; the derived open is the more recent."""
+    session = session_after(open_event(PATIENT_2, at=after(-9)), open_case(1))
+    assert replayed_to(session, "patient-open") == ["Patient/pt-1"]
+
+
+def test_the_derived_open_stands_for_a_patient_that_was_opened_earlier() -> None:
+    """2.4: REP-01, EVT-10; who comes back with something newer would pass the earlier one over."""
+    session = session_after(open_event(PATIENT, id="p1", at=after(-9)), open_case(1))
+    [derived] = replay(session, only("patient-open"))
+    assert derived.happened_at == after(0)
+    assert session.current_context is not None
+    assert is_derived_from(session.current_context.opened, derived.id)
+
+
+def test_what_a_replay_surely_shows() -> None:
+    """DER-02: the latest open or what is derived from it; an older open may be passed over."""
+    session = opened(1, 2)
+    for keys in (["patient-open"], ["diagnosticreport-open"]):
+        opens = replay(session, only(*keys))
+        assert shown_after(session, opens)["Patient"] == "Patient/pt-2"
+    assert shown_after(session, []) == {}
+    bare = session_after(open_case(1, at=after(-9)), open_event(STUDY))
+    assert shown_after(bare, replay(bare, only("patient-open"))) == {}
+    closed = session_after(open_case(1), open_event(STUDY), close_event(STUDY))
+    assert shown_after(closed, replay(closed, only("patient-open"))) == {}
+    home = session_after(open_case(1), event("Home-open"))
+    assert shown_after(home, replay(home, everything)) == {}
 
 
 def test_an_older_open_that_came_late_does_not_stand_for_its_type() -> None:

@@ -7,8 +7,16 @@ from typing import TYPE_CHECKING
 import jwt
 import pytest
 from builders import TOPIC
+from fhircast_conformance.wire import REPORT_EVENTS
 from fhircast_hub.cli.token import mint_token
-from wire_messages import denied_and_closed, only_marker_comes, open_request, patient_request
+from wire_messages import (
+    codings,
+    denied_and_closed,
+    only_marker_comes,
+    open_request,
+    patient_request,
+    update_request,
+)
 
 if TYPE_CHECKING:
     from hub_server import RunningHub, StartHub
@@ -90,7 +98,10 @@ async def test_a_good_token_opens_the_hub_but_the_socket_needs_none(guarded: Run
 
 
 async def test_events_are_narrowed_to_the_scopes(start_hub: StartHub) -> None:
-    """CONF-02, SCO-02, EVT-19: the confirmation lists what is granted, and no more comes."""
+    """CONF-02, SCO-02, EVT-19: the confirmation lists what is granted, and no more comes.
+
+    CTX-08, D-33: of the report only what a Patient-open would show, in the event and in the GET.
+    """
     hub = await start_hub(auth="jwt", jwt_key=KEY)
     sender = await hub.client(token())
     scope = "openid fhircast/PATIENT-open.read fhircast/org.example.marker.read"
@@ -99,8 +110,11 @@ async def test_events_are_narrowed_to_the_scopes(start_hub: StartHub) -> None:
     socket = await reader.join(TOPIC, asked)
     assert socket.confirmation["hub.events"] == "Patient-open,org.example.marker"
     await sender.post(open_request())
+    frame = await socket.followed()
+    assert frame["event"]["hub.event"] == "Patient-open"
     await only_marker_comes(sender, socket)
-    assert (await reader.context(TOPIC))["context"] == []
+    view = await reader.context(TOPIC)
+    assert (view["context.type"], view["context"]) == ("Patient", frame["event"]["context"])
 
 
 async def test_a_renewal_is_narrowed_too(start_hub: StartHub) -> None:
@@ -181,3 +195,37 @@ async def test_the_lease_ends_with_the_token(start_hub: StartHub) -> None:
     socket = await wire.join(TOPIC, hub__lease_seconds="7200")
     assert socket.confirmation["hub.lease_seconds"] in {1, 2, 3}
     assert await denied_and_closed(socket) == ("lease ended", 1000)
+
+
+# A request that is rejected after its 202 (EVT-06)
+
+
+async def test_a_late_rejection_reaches_the_requester_only(start_hub: StartHub) -> None:
+    """EVT-06, IRA-HUB-16: 202, then a SyncError naming the id; the others hear nothing."""
+    hub = await start_hub(auth="jwt", jwt_key=KEY, reject="late")
+    requester, other = await hub.client(token()), await hub.client(token(client_id="other"))
+    mine = await requester.join(TOPIC, [*REPORT_EVENTS, "org.example.marker"], name="Viewer")
+    theirs = await other.join(TOPIC, [*REPORT_EVENTS, "org.example.marker"])
+    sent = update_request("v-unknown")
+    answer = await requester.post(sent)
+    assert (answer.status_code, answer.json()) == (202, {"id": sent["id"]})
+    frame = await mine.followed()
+    assert codings(frame)["eventid"] == sent["id"]
+    assert codings(frame)["eventname"] == "DiagnosticReport-update"
+    assert codings(frame)["subscribername"] == "Viewer"
+    await only_marker_comes(requester, mine, theirs)
+
+
+async def test_what_is_wrong_in_itself_is_refused_at_once(start_hub: StartHub) -> None:
+    """EVT-06: only the fit to the state is judged late; and only if somebody can be told."""
+    hub = await start_hub(auth="jwt", jwt_key=KEY, reject="late")
+    wire = await hub.client(token())
+    await wire.join(TOPIC, ["Patient-open"])
+    assert (await wire.post(update_request("v-unknown"))).status_code == 409
+    await wire.join(TOPIC)
+    assert (await wire.post(update_request(""))).status_code == 202
+    first = patient_request(1, id="e-1")
+    assert (await wire.post(first)).status_code == 202
+    assert (await wire.post(patient_request(2, id="e-1"))).status_code == 409
+    del first["event"]["context"]
+    assert (await wire.post(first)).status_code == 400

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+from subscribers.profiles import violations
 from subscribers.real_hub import real_hub
 from subscribers.scripted_hub import ScriptedHub, scripted_hub
 
@@ -22,8 +23,10 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 @pytest.fixture
 async def scripted() -> AsyncIterator[ScriptedHub]:
+    """A scripted hub; whatever a test makes the library post has to be valid (EVT-16, PROF-01)."""
     async with scripted_hub() as hub:
         yield hub
+    assert [found for post in hub.posts for found in violations(post)] == []
 
 
 @pytest.fixture

@@ -6,17 +6,10 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from builders import NOON, PATIENT, REPORT, STUDY, TOPIC, case
-from fhircast_hub.protocol.messages import make_notification
-from fhircast_hub.protocol.syncerror import check_sync_error
+from builders import NOON, PATIENT, REPORT, STUDY, case
 from fhircast_subscribers import InvalidContext, OpenContext, measurement, report_context
 from fhircast_subscribers.builders import close_items
-from fhircast_subscribers.content import (
-    imaging_selection,
-    logout_items,
-    sync_error_items,
-    updates_bundle,
-)
+from fhircast_subscribers.content import imaging_selection, updates_bundle
 from fhircast_subscribers.fhir import FhirVersion, study_uid_of
 from fhircast_subscribers.wire import encode
 
@@ -110,7 +103,7 @@ def test_what_was_handed_in_is_not_changed() -> None:
 def test_what_does_not_fit_together_is_refused(
     report: Json, patient: Json, study: Json, field: str
 ) -> None:
-    """PROF-01, 03, 05, 08, IRA-PR-02, 03: an error that names the part."""
+    """EVT-17, PROF-01, PROF-03, PROF-05, PROF-08, IRA-PR-02, IRA-PR-03: an error names the part."""
     with pytest.raises(InvalidContext, match=field):
         report_context(report, patient, study)
 
@@ -169,18 +162,3 @@ def test_bundles_that_the_hub_would_refuse_are_not_made(make: Callable[[], Json]
     """CONT-09, CONT-10."""
     with pytest.raises(InvalidContext):
         make()
-
-
-def test_own_sync_error_is_what_the_hub_demands() -> None:
-    """SYNC-02 … SYNC-04, IRA-HUB-19: judged by the hub's own check."""
-    items = sync_error_items(event_id="e-1", event_name="X-open", subscriber="RC", reason="why")
-    sent = make_notification(
-        id="1", happened_at=NOON, topic=TOPIC, event="SyncError", context=[*items]
-    )
-    check_sync_error(sent, ira=True)
-
-
-def test_logout_carries_its_code() -> None:
-    """INF-01."""
-    parameters = logout_items("system-timeout")[0]["resource"]
-    assert parameters["parameter"][0]["valueCoding"]["code"] == "system-timeout"

@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import pytest
+from builders import case, item, observation, put
 from fhircast_subscribers import (
     IRA_EVENTS,
     Connection,
@@ -20,8 +21,8 @@ from fhircast_subscribers import (
     connect,
 )
 from fhircast_subscribers.wire import encode
-from subscribers.clients import FAST, SHORT, next_change, opened_items, shows
-from subscribers.scripted_hub import until
+from subscribers.clients import FAST, SHORT, next_change, opened_items, reading_case, shows
+from subscribers.scripted_hub import scripted_hub, until
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
@@ -37,7 +38,7 @@ def joined(
 
 
 async def test_subscribe_form_is_exact(scripted: ScriptedHub) -> None:
-    """SUB-01 … SUB-05, IRA-SUB-01: every field once, events, name and lease."""
+    """SUB-01, SUB-02, SUB-03, SUB-04, SUB-05, IRA-SUB-01: every field once, events, name, lease."""
     async with joined(scripted):
         assert scripted.forms[0] == [
             ("hub.channel.type", "websocket"),
@@ -47,6 +48,23 @@ async def test_subscribe_form_is_exact(scripted: ScriptedHub) -> None:
             ("hub.lease_seconds", "7200"),
             ("subscriber.name", "Image Display"),
         ]
+
+
+async def test_renewal_is_as_exact_as_the_first_subscribe(scripted: ScriptedHub) -> None:
+    """SUB-01, SUB-04, SUB-05: events again, every field once, and the endpoint."""
+    scripted.lease_seconds = 1
+    async with joined(scripted, replace(FAST, renew_at=0.2)):
+        await until(lambda: len(scripted.subscribes) >= 2)
+    first, renewal = scripted.forms[0], scripted.forms[1]
+    assert renewal[:-1] == first
+    assert renewal[-1][0] == "hub.channel.endpoint"
+
+
+async def test_events_are_named_once_whatever_their_case(scripted: ScriptedHub) -> None:
+    """SUB-06, GEN-03: the first spelling counts."""
+    events = ("Patient-open", "SyncError", "patient-OPEN")
+    async with connect(scripted.hub_url, "topic-1", name="ID", events=events, settings=FAST):
+        assert scripted.subscribes[0]["hub.events"] == "Patient-open,SyncError"
 
 
 async def test_join_reads_the_current_context(scripted: ScriptedHub) -> None:
@@ -86,12 +104,20 @@ async def test_fresh_token_for_every_request(scripted: ScriptedHub) -> None:
 
 
 async def test_every_notification_is_answered(scripted: ScriptedHub) -> None:
-    """ACK-01: open, unknown and proprietary alike, id copied, status as a string."""
+    """ACK-01, D-04: each of twenty, whatever it is; id copied, status as a string."""
+    report = {"key": "report", "reference": {"reference": "DiagnosticReport/dr-1"}}
+    chosen = {"key": "select", "reference": {"reference": "Patient/pt-1"}}
     async with joined(scripted) as session:
         ids = [
             await scripted.send("DiagnosticReport-open", opened_items()),
+            await scripted.send("DiagnosticReport-update", [report]),
+            await scripted.send("DiagnosticReport-select", [report, chosen]),
+            await scripted.send("DiagnosticReport-close", opened_items()),
+            await scripted.send("Home-open", []),
+            await scripted.send("SyncError", []),
+            await scripted.send("UserLogout", []),
             await scripted.send("Foo-zap", []),
-            await scripted.send("org.example.thing", []),
+            *[await scripted.send("org.example.thing", []) for _ in range(12)],
         ]
         last = await scripted.send("org.example.last", [])
         async for received in session:
@@ -125,7 +151,21 @@ async def test_late_answer_is_202_and_a_later_refusal_a_sync_error(scripted: Scr
                 break
         event = scripted.posts[0]["event"]
         codes = event["context"][0]["resource"]["issue"][0]["details"]["coding"]
-        assert [it["code"] for it in codes] == [event_id, "DiagnosticReport-open", "Image Display"]
+        name = "Image Display"
+        assert [it["code"] for it in codes] == [event_id, "DiagnosticReport-open", name, name]
+
+
+async def test_logout_that_was_received_can_still_be_refused(scripted: ScriptedHub) -> None:
+    """INF-02, ACK-04: the user was asked and does not want to go yet."""
+    async with joined(scripted) as session:
+        await scripted.send("UserLogout", [])
+        async for received in session:
+            if received.notification is not None:
+                await received.answer(202)
+                await received.answer(409, "unsaved dictation")
+                break
+        codes = scripted.posts[0]["event"]["context"][0]["resource"]["issue"][0]["details"]
+        assert codes["coding"][1]["code"] == "UserLogout"
 
 
 async def test_updates_are_not_refused(scripted: ScriptedHub) -> None:
@@ -137,6 +177,117 @@ async def test_updates_are_not_refused(scripted: ScriptedHub) -> None:
                 with pytest.raises(RefusedLocally):
                     await received.answer(409)
                 break
+
+
+async def test_update_that_is_no_use_here_is_answered_like_any_other(scripted: ScriptedHub) -> None:
+    """SYNC-11, CONT-24: 200, no SyncError."""
+    async with joined(scripted) as session:
+        report = {"key": "report", "reference": {"reference": "DiagnosticReport/none"}}
+        event_id = await scripted.send("DiagnosticReport-update", [report], version="v9")
+        async for received in session:
+            if received.notification is not None:
+                break
+        await session.request("org.example.last", [])
+        await received.answer(200)
+        await until(lambda: scripted.statuses(event_id) == ["200"])
+        assert [it["event"]["hub.event"] for it in scripted.posts] == ["org.example.last"]
+
+
+async def test_update_outside_the_current_context_is_answered_and_kept(
+    scripted: ScriptedHub,
+) -> None:
+    """CONT-24, CONT-17: 200, never silence; the version of the other report moves."""
+    async with joined(scripted) as session:
+        await scripted.send("DiagnosticReport-open", opened_items(1), version="v1")
+        await scripted.send("DiagnosticReport-open", opened_items(2), version="w1")
+        report = {"key": "report", "reference": {"reference": "DiagnosticReport/dr-1"}}
+        event_id = await scripted.send(
+            "DiagnosticReport-update", [report], version="v2", prior="v1"
+        )
+        reading = asyncio.create_task(next_change(session, FellBehind))
+        await until(lambda: scripted.statuses(event_id) == ["200"])
+        reading.cancel()
+        assert session.current is not None
+        assert session.current.anchor == "DiagnosticReport/dr-2"
+        assert session.contexts["DiagnosticReport/dr-1"].version_id == "v2"
+
+
+async def test_older_open_is_answered_but_not_followed(scripted: ScriptedHub) -> None:
+    """EVT-10: an older message is passed over, and acknowledged."""
+    newer, older = reading_case(1).open_items(), reading_case(2).open_items()
+    scripted.read_faults.extend([405] * 9)  # no GET repairs what the follower gets wrong
+    async with joined(scripted) as session:
+        await scripted.send("DiagnosticReport-open", newer)
+        event_id = "older"
+        event = {"hub.topic": "topic-1", "hub.event": "DiagnosticReport-open", "context": older}
+        await scripted.send_frame(
+            {"timestamp": "2026-03-02T11:59:00.000Z", "id": event_id, "event": event}
+        )
+        async for received in session:
+            if received.notification is not None and received.notification.id == event_id:
+                break
+        await received.answer(200)
+        await until(lambda: scripted.statuses(event_id) == ["200"])
+        assert session.current is not None
+        assert session.current.anchor == "DiagnosticReport/dr-1"
+
+
+async def test_full_resources_are_followed(scripted: ScriptedHub) -> None:
+    """EVT-18: 300 kB of patient with extensions and contained resources, where few are needed."""
+    report, patient, study = case(1)
+    notes = [{"url": f"https://example.org/{it}", "valueString": "x" * 990} for it in range(300)]
+    contained = [{"resourceType": "Organization", "id": "o-1"}]
+    full = {**patient, "extension": notes, "contained": contained}
+    async with joined(scripted) as session:
+        items = [item(report), item(full), item(study)]
+        event_id = await scripted.send("DiagnosticReport-open", items)
+        change = await next_change(session, ContextOpened)
+        assert change.context.patient == full
+        await scripted.send("org.example.next", [])
+        async for _received in session:
+            break
+        await until(lambda: scripted.statuses(event_id) == ["200"])
+
+
+async def test_event_over_the_limit_is_answered_413(scripted: ScriptedHub) -> None:
+    """CONT-19: the application is not asked, the user sees it, the connection stays."""
+    async with joined(scripted, replace(FAST, max_event_bytes=2_000)) as session:
+        big = [*opened_items(), {"key": "extension", "data": "x" * 2_000}]
+        event_id = await scripted.send("DiagnosticReport-open", big)
+        await until(lambda: scripted.statuses(event_id) == ["413"])
+        assert session.current is None
+        assert session.sync.refused == "DiagnosticReport-open"
+        assert len(scripted.connects) == 1
+
+
+async def test_update_over_the_limit_moves_the_version_only(scripted: ScriptedHub) -> None:
+    """CONT-19, CONT-17: our next update is still accepted."""
+    async with joined(scripted, replace(FAST, max_event_bytes=3_000)) as session:
+        await session.open(reading_case())
+        report = {"key": "report", "reference": {"reference": "DiagnosticReport/dr-1"}}
+        entry = put({**observation("ob-1"), "x": "x" * 3000})
+        updates = {"key": "updates", "resource": {"resourceType": "Bundle", "entry": [entry]}}
+        event_id = await scripted.send(
+            "DiagnosticReport-update", [report, updates], version="v2", prior="v1"
+        )
+        await until(lambda: scripted.statuses(event_id) == ["413"])
+        await session.update([observation("ob-2")])
+        assert scripted.posts[-1]["event"]["context.versionId"] == "v2"
+
+
+async def test_close_over_the_limit_is_followed(scripted: ScriptedHub) -> None:
+    """CONT-19, IRA-SUB-06: to stop showing something is always possible."""
+    async with joined(scripted, replace(FAST, max_event_bytes=2_000)) as session:
+        await scripted.send("DiagnosticReport-open", opened_items())
+        big = [*opened_items(), {"key": "extension", "data": "x" * 2_000}]
+        await scripted.send("DiagnosticReport-close", big)
+        await shows(session, lambda it: it.current is None and not it.contexts)
+
+
+def test_limit_is_within_what_is_read_at_all() -> None:
+    """CONT-19."""
+    with pytest.raises(ValueError, match="max_event_bytes"):
+        replace(FAST, max_event_bytes=FAST.max_frame_bytes + 1)
 
 
 async def test_slow_application_falls_behind_but_follower_does_not(scripted: ScriptedHub) -> None:
@@ -321,11 +472,24 @@ async def test_content_by_reference_is_fetched_once(scripted: ScriptedHub) -> No
     assert fetched == ["https://x.example/Observation/ob-7"]
 
 
-async def test_two_sessions_in_one_process(scripted: ScriptedHub) -> None:
-    """IRA-SUB-03: independent of each other."""
-    other = connect(scripted.hub_url, "topic-2", name="ID", settings=FAST)
-    async with joined(scripted) as one, other as two:
-        assert (one.topic, two.topic) == ("topic-1", "topic-2")
+async def test_two_hubs_in_one_process(scripted: ScriptedHub) -> None:
+    """IRA-SUB-03: two sessions, independent of each other."""
+    async with scripted_hub() as other, joined(scripted) as one, joined(other) as two:
+        await one.open(reading_case(1))
+        await two.open(reading_case(2))
+        assert list(one.contexts) == ["DiagnosticReport/dr-1"]
+        assert list(two.contexts) == ["DiagnosticReport/dr-2"]
+        await other.deny("policy")
+        await shows(two, lambda it: it.sync.connection is Connection.ENDED)
+        assert one.sync.in_sync
+
+
+async def test_configuration_is_read_whatever_else_it_says(scripted: ScriptedHub) -> None:
+    """WK-06: webhookSupport and unknown fields are ignored."""
+    async with joined(scripted) as session:
+        configuration = await session.read_configuration()
+        assert configuration.has_websocket
+        assert configuration.supports("patient-OPEN")
 
 
 async def test_nothing_is_left_running(scripted: ScriptedHub) -> None:

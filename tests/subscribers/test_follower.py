@@ -34,7 +34,12 @@ from fhircast_subscribers.changes import (
 )
 from fhircast_subscribers.follower import Follower
 from fhircast_subscribers.sync import Connection
-from fhircast_subscribers.wire import Notification, encode, read_current_context
+from fhircast_subscribers.wire import (
+    Notification,
+    encode,
+    read_current_context,
+    read_frame,
+)
 
 Json = dict[str, Any]
 ANCHOR, ANCHOR_2 = "DiagnosticReport/dr-1", "DiagnosticReport/dr-2"
@@ -140,6 +145,14 @@ def test_close_older_than_its_open_is_passed_over() -> None:
     assert follower.current is not None
 
 
+def test_close_tells_when_it_happened() -> None:
+    """IRA-W-01, IRA-SUB-06: with the context as it was last."""
+    follower = following(open_frame(1, seconds=0))
+    _message, changes = follower.receive(close_frame(1, seconds=2))
+    assert isinstance(changes[0], ContextClosed)
+    assert changes[0].context.closed_at == after(2)
+
+
 def test_close_of_the_current_context_leaves_none() -> None:
     """CTX-04: no fall back to another open context."""
     follower = following(open_frame(1), open_frame(2, seconds=1), close_frame(2, seconds=2))
@@ -195,10 +208,11 @@ def test_selection_with_unknown_version_wants_a_read() -> None:
 
 
 def test_update_for_another_context_lands_there() -> None:
-    """CONT-23, IRA-SUB-09: an update names its report, whichever is current."""
+    """CONT-23, CONT-24, IRA-SUB-09: it names its report; patient and study are the report's own."""
     follower = following(
         open_frame(1), open_frame(2, seconds=1, version="w1"), update_frame("v2", "v1")
     )
+    assert follower.contexts[ANCHOR].association[1:] == ("Patient/pt-1", ("ImagingStudy/is-1",))
     assert follower.contexts[ANCHOR].version_id == "v2"
     assert follower.contexts[ANCHOR_2].version_id == "w1"
 
@@ -396,6 +410,29 @@ def test_update_does_not_clear_the_error_of_an_open() -> None:
     follower = following(open_frame(id="e-1"), encode_notification(sync_error("e-1")))
     follower.receive(update_frame("v2", "v1"))
     assert not follower.in_sync
+
+
+def test_event_that_was_too_large_is_out_of_sync_until_it_was_read() -> None:
+    """CONT-19, SYNC-13: its version counts, its content is missing until a GET brings it."""
+    follower = following(open_frame())
+    event = read_frame(update_frame("v2", "v1", put(OBSERVATION)))
+    assert isinstance(event, Notification)
+    follower.pass_over(event)
+    assert follower.contexts[ANCHOR].version_id == "v2"
+    assert not follower.contexts[ANCHOR].content
+    assert not follower.in_sync
+    take(follower, got(1, "v2", OBSERVATION))
+    assert follower.in_sync
+
+
+def test_late_update_that_is_too_large_moves_no_version_back() -> None:
+    """CONT-19, IRA-SUB-07: a GET already contained it."""
+    follower = following(open_frame())
+    take(follower, got(1, "v3", OBSERVATION))
+    event = read_frame(update_frame("v2", "v1", put(OBSERVATION)))
+    assert isinstance(event, Notification)
+    follower.pass_over(event)
+    assert follower.contexts[ANCHOR].version_id == "v3"
 
 
 def test_own_refusal_is_out_of_sync_until_it_is_followed() -> None:

@@ -5,25 +5,33 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import pytest
-from builders import observation
+from builders import ENCOUNTER, PATIENT, STUDY, case, observation
 from fhircast_subscribers import (
+    IRA_EVENTS,
+    ClientSettings,
     InvalidContext,
     NoAnswer,
     RefusedLocally,
     RequestRefused,
     VersionStale,
     connect,
+    encounter_context,
+    patient_context,
+    study_context,
 )
-from fhircast_subscribers.content import sync_error_items
+from fhircast_subscribers.fhir import new_id
+from fhircast_subscribers.infrastructure import sync_error_items
 from subscribers.clients import FAST, opened_items, reading_case, shows
 from subscribers.scripted_hub import until
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
     from contextlib import AbstractAsyncContextManager
 
-    from fhircast_subscribers import ClientSettings, HubSession
+    from fhircast_subscribers import HubSession
     from subscribers.scripted_hub import ScriptedHub
 
 ANCHOR = "DiagnosticReport/dr-1"
@@ -79,6 +87,46 @@ async def test_error_answer_is_not_retried(scripted: ScriptedHub, status: int) -
         assert len(scripted.posts) == 1
 
 
+def _requests(session: HubSession) -> dict[str, Callable[[], Awaitable[object]]]:
+    return {
+        "open": lambda: session.open(reading_case(2)),
+        "close": lambda: session.close(),
+        "update": lambda: session.update([OBSERVATION]),
+        "select": lambda: session.select(["Patient/pt-1"]),
+        "SyncError": lambda: session.sync_error("e-1", "DiagnosticReport-open", "unsaved"),
+    }
+
+
+@pytest.mark.parametrize("what", ["open", "close", "update", "select", "SyncError"])
+async def test_every_request_is_retried_with_its_id_and_anew_with_another(
+    scripted: ScriptedHub, what: str
+) -> None:
+    """IRA-SUB-08: no answer, the same id; an error answer, no retry, and the next has a new id."""
+    async with joined(scripted) as session:
+        await session.open(reading_case())
+        request = _requests(session)[what]
+        scripted.post_faults.extend([500, "silent"])
+        with pytest.raises(RequestRefused):
+            await request()
+        assert len(scripted.posts) == 2
+        await request()
+        refused, silent, answered = (it["id"] for it in scripted.posts[1:])
+        assert refused != silent == answered
+
+
+async def test_rejected_open_leaves_what_is_shown(scripted: ScriptedHub) -> None:
+    """EVT-07: own context kept, told by an error, no blind retry."""
+    async with joined(scripted) as session:
+        await session.open(reading_case(1))
+        for fault in (409, 500):
+            scripted.post_faults.append(fault)
+            with pytest.raises(RequestRefused):
+                await session.open(reading_case(2))
+        assert session.current is not None
+        assert session.current.anchor == ANCHOR
+        assert len(scripted.posts) == 3
+
+
 async def test_next_try_of_the_application_has_a_new_id(scripted: ScriptedHub) -> None:
     """IRA-SUB-08: after an error answer."""
     async with joined(scripted) as session:
@@ -99,6 +147,21 @@ async def test_update_carries_the_newest_version(scripted: ScriptedHub) -> None:
         assert keys(first) == ["report", "patient", "updates"]
         assert first["event"]["context.versionId"] == "v1"
         assert second["event"]["context.versionId"] == "v2"
+
+
+async def test_version_is_kept_though_the_content_is_no_use(scripted: ScriptedHub) -> None:
+    """CONT-17, IRA-SUB-04: after three updates of others ours is based on the third."""
+    async with joined(scripted) as session:
+        await session.open(reading_case())
+        report = {"key": "report", "reference": {"reference": ANCHOR}}
+        for number in (2, 3, 4):
+            await scripted.send(
+                "DiagnosticReport-update", [report], version=f"v{number}", prior=f"v{number - 1}"
+            )
+        await shows(session, lambda it: it.contexts[ANCHOR].version_id == "v4")
+        await session.update([OBSERVATION])
+        assert scripted.posts[-1]["event"]["context.versionId"] == "v4"
+        assert scripted.reads == 1
 
 
 async def test_concurrent_updates_of_one_session_do_not_collide(scripted: ScriptedHub) -> None:
@@ -136,13 +199,41 @@ async def test_twice_stale_is_told(scripted: ScriptedHub) -> None:
         assert len(scripted.posts) == 3
 
 
-async def test_removing_a_resource_of_the_open_is_refused_locally(scripted: ScriptedHub) -> None:
+@pytest.mark.parametrize("target", [ANCHOR, "Patient/pt-1", "ImagingStudy/is-1"])
+async def test_removing_a_resource_of_the_open_is_refused_locally(
+    scripted: ScriptedHub, target: str
+) -> None:
     """CONT-13: nothing is sent."""
     async with joined(scripted) as session:
         await session.open(reading_case())
         with pytest.raises(RefusedLocally, match="CONT-13"):
-            await session.update(deletes=["Patient/pt-1"])
+            await session.update(deletes=[target])
         assert len(scripted.posts) == 1
+
+
+async def test_further_resources_come_and_go_as_content(scripted: ScriptedHub) -> None:
+    """CONT-15: a comparison study is content, not context."""
+    study = {**case(7)[2], "subject": {"reference": "Patient/pt-1"}}
+    async with joined(scripted) as session:
+        await session.open(reading_case())
+        await session.update([study])
+        assert session.current is not None
+        assert list(session.current.content) == ["ImagingStudy/is-7"]
+        assert "ImagingStudy/is-7" not in session.current.opened_resources()
+        await session.update(deletes=["ImagingStudy/is-7"])
+        assert not session.current.content
+
+
+async def test_change_of_an_opened_resource_is_a_put(scripted: ScriptedHub) -> None:
+    """CONT-14: the report's status goes as a whole report in the updates."""
+    async with joined(scripted) as session:
+        await session.open(reading_case())
+        await session.update(lambda newest: [{**(newest.report or {}), "status": "final"}])
+        entry = scripted.posts[1]["event"]["context"][2]["resource"]["entry"][0]
+        assert entry["request"] == {"method": "PUT", "url": ANCHOR}
+        assert entry["resource"]["subject"] == {"reference": "Patient/pt-1"}
+        assert session.current is not None
+        assert session.current.status == "final"
 
 
 async def test_content_of_another_patient_is_refused_locally(scripted: ScriptedHub) -> None:
@@ -178,6 +269,18 @@ async def test_selection_without_current_context_is_refused_locally(scripted: Sc
             await session.select(["Observation/ob-1"])
 
 
+async def test_selection_of_a_context_that_is_not_current_cannot_be_asked_for(
+    scripted: ScriptedHub,
+) -> None:
+    """SEL-03: a selection names the current report, whichever was shown before."""
+    async with joined(scripted) as session:
+        await session.open(reading_case(1))
+        await session.open(reading_case(2))
+        await session.select(["Patient/pt-2"])
+        anchor = scripted.posts[-1]["event"]["context"][0]["reference"]["reference"]
+        assert anchor == "DiagnosticReport/dr-2"
+
+
 async def test_close_repeats_the_ids_of_the_open(scripted: ScriptedHub) -> None:
     """PROF-02, PROF-07, PROF-10."""
     async with joined(scripted) as session:
@@ -209,6 +312,76 @@ async def test_own_open_is_never_older_than_the_current_one(scripted: ScriptedHu
         await session.open(reading_case(2))
         assert session.current is not None
         assert session.current.anchor == "DiagnosticReport/dr-2"
+
+
+@pytest.mark.parametrize("event", ["DiagnosticReport-update", "diagnosticreport-SELECT"])
+async def test_sync_error_about_content_is_refused_locally(
+    scripted: ScriptedHub, event: str
+) -> None:
+    """SYNC-11, D-17: only about a context change."""
+    async with joined(scripted) as session:
+        with pytest.raises(RefusedLocally, match="SYNC-11"):
+            await session.sync_error("e-1", event, "no use")
+        assert not scripted.posts
+
+
+@pytest.mark.parametrize("event", ["thing", "org.example-thing", "Patient-zap"])
+async def test_names_that_no_event_may_have_are_refused_locally(
+    scripted: ScriptedHub, event: str
+) -> None:
+    """EVT-12, EVT-13."""
+    async with joined(scripted) as session:
+        with pytest.raises(InvalidContext, match="EVT-13"):
+            await session.request(event, [])
+        assert not scripted.posts
+
+
+async def test_other_anchors_can_be_opened_and_closed(scripted: ScriptedHub) -> None:
+    """EVT-12, EVT-15, PROF-04, PROF-06, PROF-07: patient, encounter, study."""
+    encounter = {**ENCOUNTER, "identifier": [{"value": "r2"}], "class": {"code": "AMB"}}
+    events = tuple(
+        f"{it}-{what}"
+        for it in ("Patient", "Encounter", "ImagingStudy")
+        for what in ("open", "close")
+    )
+    async with connect(
+        scripted.hub_url, "topic-1", name="ID", events=events, settings=FAST
+    ) as session:
+        for context in (
+            patient_context(PATIENT),
+            encounter_context(encounter, PATIENT),
+            study_context(STUDY, PATIENT),
+        ):
+            await session.open(context)
+            assert session.current is not None
+            assert session.current.anchor == context.anchor
+            await session.close()
+        assert tuple(it["event"]["hub.event"] for it in scripted.posts) == events
+
+
+async def test_ids_are_unique_uuids(scripted: ScriptedHub) -> None:
+    """EVT-08, D-50, PROF-13: whoever makes them."""
+    async with joined(scripted) as session:
+        await session.open(reading_case())
+        await session.home()
+        assert len({str(UUID(it["id"])) for it in scripted.posts}) == 2
+    assert len({new_id() for _ in range(10_000)}) == 10_000
+
+
+async def test_hibernate_closes_nothing(scripted: ScriptedHub) -> None:
+    """INF-03: context and content survive."""
+    events = (*IRA_EVENTS, "UserHibernate")
+    async with connect(
+        scripted.hub_url, "topic-1", name="ID", events=events, settings=FAST
+    ) as session:
+        await session.open(reading_case())
+        before = session.current
+        await session.hibernate("system-timeout", hub=True)
+        assert session.current == before
+        names = [
+            it["name"] for it in scripted.posts[-1]["event"]["context"][0]["resource"]["parameter"]
+        ]
+        assert names == ["code", "hub"]
 
 
 async def test_home_and_logout(scripted: ScriptedHub) -> None:
@@ -261,6 +434,28 @@ async def test_newer_open_ends_the_resends(scripted: ScriptedHub) -> None:
         assert session.sync.in_sync
         await session.request("org.example.later", [])
         assert not await session.wait_until(lambda _it: len(scripted.posts) > 3, 0.4)
+
+
+async def test_an_earlier_open_that_ends_later_does_not_replace_the_newest(
+    scripted: ScriptedHub,
+) -> None:
+    """SYNC-12: what is sent again is the newest open, in whatever order the answers come."""
+    async with joined(scripted) as session:
+        scripted.echoes = False
+        earlier = asyncio.create_task(session.open(reading_case(1)))
+        await until(lambda: len(scripted.posts) == 1)
+        scripted.echoes = True
+        await session.open(reading_case(2))
+        await earlier  # had waited for a broadcast that did not come
+        newest = scripted.posts[1]
+        await sync_error_about(scripted, newest["id"])
+        await until(lambda: len(scripted.posts) == 3)
+        assert scripted.posts[2] == newest
+
+
+def test_resends_are_ten_seconds_apart_by_default() -> None:
+    """SYNC-12."""
+    assert ClientSettings().resend_seconds >= 10
 
 
 async def test_resends_are_bounded(scripted: ScriptedHub) -> None:

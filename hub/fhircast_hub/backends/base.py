@@ -23,11 +23,31 @@ class Published:
         topic: The session's topic.
         revision: Of the session that the event made; grows by one with every event of a topic.
         notification: What the topic's subscribers get.
+        sets_context: Whether it is the topic's latest open, from which others may be derived.
+        is_resend: Whether it was published before (D-28).
+        only_for: Subject whose subscriptions alone get it, "" for all (EVT-06).
     """
 
     topic: str
     revision: int
     notification: EventNotification
+    sets_context: bool = False
+    is_resend: bool = False
+    only_for: str = ""
+
+
+def published(topic: str, decision: Decision) -> Published:
+    """Return the envelope of a decision that has a broadcast."""
+    if decision.broadcast is None:
+        raise ValueError("a decision without a broadcast is nothing to publish")
+    return Published(
+        topic=topic,
+        revision=decision.session.revision,
+        notification=decision.broadcast,
+        sets_context=decision.sets_context,
+        is_resend=decision.is_resend,
+        only_for=decision.only_for,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 from fhircast_hub.backends.base import (
     BackendLimits,
     Envelope,
-    Published,
     SubscriptionEnded,
     SubscriptionReplaced,
+    published,
 )
 from fhircast_hub.protocol.errors import LimitReached, Unavailable
 from fhircast_hub.protocol.session import Session
@@ -69,7 +69,7 @@ class MemoryBackend:
         if known is None or known.session.revision != revision or decision.broadcast is None:
             return False
         after = decision.session
-        self._publish(Published(topic, after.revision, decision.broadcast))
+        self._publish(published(topic, decision))
         known.session = after
         return True
 

@@ -21,6 +21,7 @@ class _Verbs(click.Group):
         "context": "fhircast_hub.cli.context:context",
         "token": "fhircast_hub.cli.token:token",
         "conform": "fhircast_conformance.cli:conform",
+        "conform-subscriber": "fhircast_conformance.subscriber.cli:conform_subscriber",
     }
 
     def list_commands(self, ctx: click.Context) -> list[str]:

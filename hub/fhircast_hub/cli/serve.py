@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 def _with_setting_flags(command: Callable[..., None]) -> Callable[..., None]:
     """Give the command a flag for every setting; a flag wins over its variable."""
     for it in reversed(fields(Settings)):
-        default = "" if it.default in (None, "", (), False) else f"  [default: {it.default}]"
+        shown = ",".join(it.default) if isinstance(it.default, tuple) else it.default
+        default = "" if shown in (None, "", False) else f"  [default: {shown}]"
         choices = it.metadata.get("choices")
         command = click.option(
             f"--{it.name.replace('_', '-')}",

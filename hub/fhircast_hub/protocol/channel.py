@@ -14,12 +14,14 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from fhircast_hub.protocol.channel_state import CloseReason, State, Step, next_state
-from fhircast_hub.protocol.events import SYNC_ERROR, EventName
+from fhircast_hub.protocol.delivery import NOTHING_SHOWN, Delivery, news
+from fhircast_hub.protocol.events import SYNC_ERROR, EventKind, EventName
 from fhircast_hub.protocol.messages import encode_confirmation, encode_denial
-from fhircast_hub.protocol.syncerror import Failure, FailureKind
+from fhircast_hub.protocol.syncerror import Failure, FailureKind, kind_of_status
+from fhircast_hub.protocol.unanswered import Kept, Unanswered
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
 
     from fhircast_hub.protocol.messages import NotificationResponse
     from fhircast_hub.protocol.subscription import Subscription
@@ -65,16 +67,6 @@ class Outcome:
 NOTHING = Outcome()
 
 
-@dataclass(frozen=True, slots=True)
-class _Unanswered:
-    """A notification that was not answered yet: delivered, or kept for delivery."""
-
-    name: EventName
-    frame: bytes
-    revision: int
-    deadline: float = inf
-
-
 class Channel:
     """The state machine of one subscription.
 
@@ -82,19 +74,22 @@ class Channel:
         subscription: The record; replaced by a re-subscribe.
         state: Where the channel stands.
         acknowledges: Whether the subscriber ever answered with a status (D-41).
+        shown: What the subscriber was last told to show (DER-02).
     """
 
     __slots__ = (
+        "_covered",
         "_grace_ends",
-        "_held_bytes",
         "_lease_ends",
         "_missing_in_a_row",
+        "_owes_opens",
         "_responds",
         "_resumable",
         "_revision",
         "_rules",
         "_unanswered",
         "acknowledges",
+        "shown",
         "state",
         "subscription",
     )
@@ -103,14 +98,18 @@ class Channel:
         self.subscription = subscription
         self.state = State.WAITING
         self.acknowledges = False
+        self.shown: Mapping[str, str] = NOTHING_SHOWN
         self._rules = rules
         self._grace_ends = inf
         self._lease_ends = inf
-        self._unanswered: dict[str, _Unanswered] = {}
-        self._held_bytes = 0
+        self._unanswered = Unanswered(
+            max_frames=rules.max_held_frames, max_bytes=rules.max_held_bytes
+        )
+        self._covered: dict[str, int] = {}
         self._missing_in_a_row = 0
         self._responds = False
         self._resumable = False
+        self._owes_opens = False
         self._revision = -1
 
     @property
@@ -131,69 +130,101 @@ class Channel:
         """A socket was opened at the endpoint: confirm, then send what is held, if that is enough.
 
         Also the step for a second socket while one is open: the wrapper closes the older one as
-        REPLACED and feeds nothing of it any more (D-44).
+        REPLACED and feeds nothing of it any more (D-44). If the time is over already, a denial
+        comes instead of the confirmation.
 
-        Spec: 2.4; CONF-01, D-23, D-44, D-45.
+        Spec: 2.4; CONF-01, CONF-06, D-23, D-44, D-45.
         """
+        was_live = self.state is State.LIVE
         if self.state is State.WAITING:
             self._lease_ends = now + self.subscription.lease_seconds
         self._step(Step.CONNECTED)
         self._grace_ends = inf
+        if now >= self._lease_ends:
+            return self.finish(CloseReason.LEASE_ENDED)
         frames = [self._confirmation(now)]
-        if self._resumable and self._responds:
-            frames += [it.frame for it in self._unanswered.values()]
-            self._unanswered = {
-                key: replace(it, deadline=self._ack_deadline(now))
-                for key, it in self._unanswered.items()
-            }
-            self._step(Step.REPLAYED)
-        else:
+        if not self._resumable or (was_live and not self._responds):
             # Not to be resumed either if this socket too goes before the open contexts are sent.
-            self._resumable = False
-            self._forget_unanswered()
+            self._resumable, self._owes_opens = False, True
+            self._forget()
+        elif not self._owes_opens:
+            for it in self._unanswered.take_all():
+                frames.append(it.delivery.frame)
+                self._keep(it.delivery, it.revision, self._ack_deadline(now))
+            self._step(Step.REPLAYED)
         return Outcome(tuple(frames))
 
     def replay(
-        self, opens: Iterable[tuple[str, EventName, bytes]], revision: int, now: float
+        self,
+        opens: Iterable[tuple[str, EventName, bytes]],
+        revision: int,
+        now: float,
+        *,
+        shows: Mapping[str, str] = NOTHING_SHOWN,
     ) -> Outcome:
         """Send the open contexts, then the events that came meanwhile and are newer than those.
+
+        If more came than could be kept, and the opens are too old to cover it, nothing is sent and
+        `needs_replay` stays: the wrapper loads the session anew.
+
+        A subscriber that never answers, back within the grace, gets all that was kept since its
+        connection broke, and before it the open contexts that this does not open anyway: what was
+        written to the broken socket may have been lost, and nobody can know (D-41, D-45).
 
         Args:
             opens: Id, name and frame of each open, in the order of REP-05.
             revision: Of the session that the opens come from: events up to it are covered by them.
             now: Monotonic seconds.
+            shows: What a subscriber shows that followed the opens.
         """
-        newer = {key: it for key, it in self._unanswered.items() if it.revision > revision}
-        self._forget_unanswered()
+        if self._unanswered.lost_revision > revision:
+            return NOTHING
+        held = self._unanswered.take_all()
+        if not self._resumable:
+            held = [it for it in held if it.revision > revision]
+            self._revision = max(self._revision, revision)
+        held_ids = {it.delivery.id for it in held}
+        opens = list(opens)
+        ends_with_opens = not opens or opens[-1][0] not in held_ids
         self._step(Step.REPLAYED)
         self._resumable = True
-        self._revision = max(self._revision, revision)
-        frames = self._deliver_opens(opens, now)
-        for event_id, it in newer.items():
-            frames.append(it.frame)
-            self._keep(event_id, replace(it, deadline=self._ack_deadline(now)))
+        self._owes_opens = False
+        frames = self._deliver_opens([it for it in opens if it[0] not in held_ids], now)
+        self.shown = shows if ends_with_opens else NOTHING_SHOWN
+        for it in held:
+            if it.delivery.is_news(self.shown):
+                self._send(it.delivery, it.revision, now)
+                frames.append(it.delivery.frame)
         return Outcome(tuple(frames))
 
     def notify(
         self, event_id: str, name: EventName, frame: bytes, *, revision: int, now: float
     ) -> bool:
-        """Take note of an event for this subscriber; tell whether its frame goes to the socket now.
+        """Take note of one event that says nothing new about what is shown; see `deliver`."""
+        return bool(self.deliver([Delivery(event_id, name, frame)], revision=revision, now=now))
+
+    def deliver(self, group: Sequence[Delivery], *, revision: int, now: float) -> tuple[bytes, ...]:
+        """Take note of an event; return the frames that go to the socket now.
 
         Args:
-            event_id: Id of the event.
-            name: The event; `spelling_of` it must not be "".
-            frame: The frame in this subscriber's spelling.
+            group: The event, or what is derived from it for this subscriber, in its spelling;
+                derived opens that tell it nothing new are left out.
             revision: Of the session that the event made.
             now: Monotonic seconds.
+
+        Spec: 2.5; EVT-01, DER-01, DER-02.
         """
         if revision <= self._revision or self.state in {State.WAITING, State.ENDED}:
-            return False
-        is_live = self.state is State.LIVE
-        if is_live or self.state is State.REPLAYING or self._resumable:
-            deadline = self._ack_deadline(now) if is_live else inf
-            self._keep(event_id, _Unanswered(name, frame, revision, deadline))
+            return ()
         self._revision = revision
-        return is_live
+        if not (self.is_connected or self._resumable):
+            return ()
+        wanted = [it for it in group if revision > self._covered.get(it.name.key, -1)]
+        # What is owed the open contexts first is judged after them, in `replay`.
+        due = wanted if self._owes_opens else news(wanted, self.shown)
+        for it in due:
+            self._send(it, revision, now)
+        return tuple(it.frame for it in due) if self.state is State.LIVE else ()
 
     def responded(self, response: NotificationResponse) -> Outcome:
         """A notification response came: a status of 400 and more is a failure.
@@ -203,13 +234,15 @@ class Channel:
         self._missing_in_a_row = 0
         self._responds = True
         self.acknowledges |= response.status is not None
-        answered = self._drop(response.id)
-        if answered is None:
+        answered = self._unanswered.drop(response.id)
+        if answered is None or response.status is None or response.status < 400:
             return NOTHING
-        if response.status is None or response.status < 400 or answered.name == SYNC_ERROR:
+        name = answered.delivery.name
+        if name == SYNC_ERROR:
             return NOTHING
-        kind = FailureKind.REFUSED if response.status < 500 else FailureKind.FAILED
-        return self._failed(kind, f"status {response.status}", response.id, answered.name)
+        return self._failed(
+            kind_of_status(response.status), f"status {response.status}", response.id, name
+        )
 
     def tick(self, now: float) -> Outcome:
         """Let time pass: lease, grace, missing responses.
@@ -233,15 +266,20 @@ class Channel:
         """
         if not self.is_connected:
             return NOTHING
+        was_live = self.state is State.LIVE
         self._step(Step.DROPPED)
         if code in {1000, 1001}:
             self._resumable = False
-            self._forget_unanswered()
+            self._forget()
             return NOTHING
         if self._rules.grace_seconds <= 0:
             self.finish(CloseReason.NOT_KNOWN)
             return self._failed(FailureKind.CONNECTION_LOST, f"close code {code}")
         self._grace_ends = now + self._rules.grace_seconds
+        if was_live and not self._responds:
+            # No answer would ever tell which of these came: only what follows is kept.
+            self._forget()
+            self._resumable = self._owes_opens = True
         return NOTHING
 
     def resubscribed(self, subscription: Subscription, now: float) -> Outcome:
@@ -252,19 +290,43 @@ class Channel:
         self.subscription = subscription
         if self.state in {State.WAITING, State.ENDED}:
             return NOTHING
-        for event_id, it in list(self._unanswered.items()):
-            if not self.spelling_of(it.name):
-                self._drop(event_id)  # REP-02: kept under rights that are gone
+        for it in self._unanswered:
+            if not self.spelling_of(it.delivery.name):
+                self._unanswered.drop(it.delivery.id)  # REP-02: kept under rights that are gone
         self._lease_ends = now + subscription.lease_seconds
         return Outcome((self._confirmation(now),)) if self.is_connected else NOTHING
 
-    def granted_opens(self, opens: Iterable[tuple[str, EventName, bytes]], now: float) -> Outcome:
-        """Send open contexts that a re-subscribe newly granted (D-12); only while live."""
+    def granted_opens(
+        self,
+        opens: Iterable[tuple[str, EventName, bytes]],
+        now: float,
+        *,
+        granted: Iterable[str] = (),
+        revision: int = -1,
+        shows: Mapping[str, str] | None = None,
+    ) -> Outcome:
+        """Send open contexts that a re-subscribe newly granted (D-12); only while live.
+
+        Args:
+            opens: Id, name and frame of each open, in the order of REP-05.
+            now: Monotonic seconds.
+            granted: Comparison keys of the newly granted events.
+            revision: Of the session that the opens come from: newly granted opens up to it are
+                covered by these; events granted before are not.
+            shows: What a subscriber shows that followed the opens, None if there are none.
+        """
         if self.state is State.HELD:
             self._resumable = False  # the opens come with the replay at the re-join
+        if self.state is State.REPLAYING:
+            self._unanswered.missed(revision)  # passed by under the former rights
         if self.state is not State.LIVE:
             return NOTHING
-        return Outcome(tuple(self._deliver_opens(opens, now)))
+        still = {key: it for key, it in self._covered.items() if it > self._revision}
+        opened = (key for key in granted if key.endswith("-open"))
+        self._covered = still | dict.fromkeys(opened, revision)
+        frames = self._deliver_opens(opens, now)
+        self.shown = self.shown if shows is None else shows
+        return Outcome(tuple(frames))
 
     def overflowed(self) -> Outcome:
         """The subscriber does not read: end it and tell the others, never drop in silence."""
@@ -282,7 +344,7 @@ class Channel:
             return NOTHING
         was_connected = self.is_connected
         self._step(Step.FINISHED)
-        self._forget_unanswered()
+        self._forget()
         if not was_connected:
             return NOTHING
         events = self.subscription.events.values()
@@ -309,39 +371,32 @@ class Channel:
         frames = []
         for event_id, name, frame in opens:
             frames.append(frame)
-            deadline = self._ack_deadline(now)
-            self._keep(event_id, _Unanswered(name, frame, self._revision, deadline))
+            self._keep(Delivery(event_id, name, frame), self._revision, self._ack_deadline(now))
         return frames
 
-    def _keep(self, event_id: str, unanswered: _Unanswered) -> None:
-        """Keep a frame until it is answered; beyond the bounds the oldest goes, and resuming."""
-        self._drop(event_id)  # an id that goes out again (D-28) counts once
-        self._unanswered[event_id] = unanswered
-        self._held_bytes += len(unanswered.frame)
-        while (
-            len(self._unanswered) > self._rules.max_held_frames
-            or self._held_bytes > self._rules.max_held_bytes
-        ):
-            self._drop(next(iter(self._unanswered)))
+    def _send(self, delivery: Delivery, revision: int, now: float) -> None:
+        """Take note of what goes out, now or, while there is no live socket, later."""
+        deadline = self._ack_deadline(now) if self.state is State.LIVE else inf
+        self._keep(delivery, revision, deadline)
+        self.shown = delivery.shown_after(self.shown)
+
+    def _forget(self) -> None:
+        """Forget what was sent and kept: nobody knows any more what the subscriber has of it."""
+        self._unanswered.take_all()
+        self.shown = NOTHING_SHOWN
+
+    def _keep(self, delivery: Delivery, revision: int, deadline: float) -> None:
+        """Keep a frame until it is answered; if not all of them fit, resuming is over."""
+        if not self._unanswered.keep(Kept(delivery, revision, deadline)):
             self._resumable = False
 
-    def _drop(self, event_id: str) -> _Unanswered | None:
-        dropped = self._unanswered.pop(event_id, None)
-        if dropped is not None:
-            self._held_bytes -= len(dropped.frame)
-        return dropped
-
-    def _forget_unanswered(self) -> None:
-        self._unanswered = {}
-        self._held_bytes = 0
-
     def _missing_responses(self, now: float) -> Outcome:
-        missing = [(key, it) for key, it in self._unanswered.items() if it.deadline <= now]
+        missing = [it.delivery for it in self._unanswered if it.deadline <= now]
         failures: list[Failure] = []
-        for event_id, it in missing:
-            self._drop(event_id)
+        for it in missing:
+            self._unanswered.drop(it.id)
             if it.name != SYNC_ERROR:
-                failed = self._failed(FailureKind.UNANSWERED, "no response", event_id, it.name)
+                failed = self._failed(FailureKind.UNANSWERED, "no response", it.id, it.name)
                 failures += failed.failures
         self._missing_in_a_row += len(failures)
         ended = NOTHING
@@ -352,6 +407,8 @@ class Channel:
     def _failed(
         self, kind: FailureKind, detail: str = "", event_id: str = "", name: EventName | None = None
     ) -> Outcome:
+        if name is not None and name.kind is EventKind.OPEN:
+            self.shown = NOTHING_SHOWN  # whatever it shows, it does not follow
         failure = Failure(
             kind=kind,
             subscriber_name=self.subscription.subscriber_name,

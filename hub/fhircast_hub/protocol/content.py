@@ -133,13 +133,30 @@ class _Bundle(msgspec.Struct, frozen=True):
     link: Raw = Raw()
 
 
-def parse_updates(bundle: bytes, *, opened: Mapping[str, bytes]) -> tuple[Change, ...]:
+@dataclass(frozen=True, slots=True)
+class UpdateRules:
+    """What a site decides about updates.
+
+    Attributes:
+        ira: The rules of IHE IRA bind.
+        refuses_post: A POST is refused, as the profile has it, and not read as PUT (D-05).
+    """
+
+    ira: bool = False
+    refuses_post: bool = False
+
+
+def parse_updates(
+    bundle: bytes, *, opened: Mapping[str, bytes], rules: UpdateRules
+) -> tuple[Change, ...]:
     """Return the changes that an updates Bundle asks for, in its order, or raise.
 
     Args:
         bundle: The Bundle's JSON.
-        opened: Resources of the anchor's open event by "Type/id": they may change, but neither go
-            (CONT-13) nor point to another patient, study or accession number (IRA-HUB-11).
+        opened: Resources of the anchor's open event by "Type/id", b"" for one that it only refers
+            to: they may change, but neither go (CONT-13) nor point to another patient, study or
+            accession number (IRA-HUB-11).
+        rules: What the site decided.
 
     Raises:
         InvalidRequest: The Bundle or one of its entries is not as the profile demands.
@@ -157,7 +174,7 @@ def parse_updates(bundle: bytes, *, opened: Mapping[str, bytes]) -> tuple[Change
     changes = []
     seen = set()
     for position, entry in enumerate(parsed.entry):
-        change = _change(entry, f"updates.entry[{position}]", opened)
+        change = _change(entry, f"updates.entry[{position}]", opened, rules)
         if change.key in seen:
             raise InvalidRequest(
                 f"updates.entry[{position}]", "its resource occurs twice", rule="CONT-09"
@@ -167,12 +184,14 @@ def parse_updates(bundle: bytes, *, opened: Mapping[str, bytes]) -> tuple[Change
     return tuple(changes)
 
 
-def _change(entry: _BundleEntry, field: str, opened: Mapping[str, bytes]) -> Change:
+def _change(
+    entry: _BundleEntry, field: str, opened: Mapping[str, bytes], rules: UpdateRules
+) -> Change:
     if entry.search or entry.response:
         raise InvalidRequest(field, "search and response are not allowed", rule="CONT-10")
     if entry.request.method == "DELETE":
         return _removal(entry, field, opened)
-    if entry.request.method not in {"PUT", "POST"}:
+    if entry.request.method not in ({"PUT"} if rules.refuses_post else {"PUT", "POST"}):
         raise InvalidRequest(f"{field}.request.method", "must be PUT or DELETE", rule="CONT-12")
     if not entry.resource:
         raise InvalidRequest(f"{field}.resource", "missing", rule="CONT-10")
@@ -182,8 +201,14 @@ def _change(entry: _BundleEntry, field: str, opened: Mapping[str, bytes]) -> Cha
     key = f"{head.resource_type}/{head.id}"
     if entry.request.method == "PUT" and entry.request.url not in {"", key}:
         _require_same_target(entry.request.url, key, f"{field}.request.url")
-    if key in opened:
-        check_links(head.resource_type, opened[key], entry.resource, field=f"{field}.resource")
+    if opened.get(key):
+        check_links(
+            head.resource_type,
+            opened[key],
+            entry.resource,
+            field=f"{field}.resource",
+            ira=rules.ira,
+        )
     return Change(key, bytes(entry.resource), entry.full_url)
 
 

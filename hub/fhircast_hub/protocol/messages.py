@@ -8,6 +8,7 @@ version of the context and the one before it, and spells the event's name as the
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -16,7 +17,7 @@ import msgspec
 from msgspec import Raw
 
 from fhircast_hub.protocol.errors import InvalidRequest
-from fhircast_hub.protocol.events import EventName, parse_event_name
+from fhircast_hub.protocol.events import EventKind, EventName, parse_event_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -32,6 +33,9 @@ _VERSION_KEYS = (
 )
 """D-01: the first two are written, all are read."""
 
+_HAS_TIME = re.compile(r"[Tt ][0-9]{2}:?[0-9]{2}")
+"""Hours and minutes: Python reads a date alone too, and nearly any separator."""
+
 T = TypeVar("T")
 
 
@@ -46,6 +50,7 @@ class _Entry(msgspec.Struct, frozen=True):
     key: str
     resource: Raw = Raw()
     reference: Raw = Raw()
+    extension: Raw = Raw()
 
 
 class _Reference(msgspec.Struct, frozen=True):
@@ -66,7 +71,9 @@ class ContextEntry:
         raw: Its JSON as it came.
         resource: The resource's JSON, b"" if there is none.
         head: Type and id of the resource, None if there is none.
-        reference: "Type/id" of a reference, "" if there is none.
+        reference: The literal reference, "" if there is none.
+        references: The elements of a `reference` that is an array, as raw JSON: the form of a
+            selection in older IRA messages (D-09).
     """
 
     key: str
@@ -74,6 +81,7 @@ class ContextEntry:
     resource: bytes = b""
     head: ResourceHead | None = None
     reference: str = ""
+    references: tuple[bytes, ...] = ()
 
     @property
     def target(self) -> str:
@@ -158,13 +166,16 @@ def parse_notification(body: bytes) -> EventNotification:
     event_json = _required(outer, "event", Raw, "EVT-02")
     event = _decode(event_json, dict[str, Raw], "event", "EVT-02")
     timestamp = _required(outer, "timestamp", str, "EVT-02")
-    versions = {key: _version(event, key) for key in _VERSION_KEYS if key in event}
+    for fields in (outer, event):
+        _check_extension(fields.get("extension", Raw()))
+    name = parse_event_name(_required(event, "hub.event", str, "EVT-02"))
+    versions = {} if name.kind is EventKind.PROPRIETARY else _versions(event)
     return EventNotification(
         id=_bounded(_required(outer, "id", str, "EVT-02"), "id"),
         timestamp=timestamp,
         happened_at=parse_timestamp(timestamp),
         topic=_bounded(_required(event, "hub.topic", str, "EVT-02"), "hub.topic"),
-        name=parse_event_name(_required(event, "hub.event", str, "EVT-02")),
+        name=name,
         version_id=versions.get("context.versionId") or versions.get("versionId", ""),
         prior_version_id=versions.get("context.priorVersionId")
         or versions.get("priorVersionId", ""),
@@ -203,6 +214,7 @@ def encode_notification(notification: EventNotification, spelling: str = "") -> 
         spelling: How the subscriber spells the event's name (D-30); "" for the catalogue's way.
     """
     event: dict[str, Any] = {}
+    is_opaque = notification.name.kind is EventKind.PROPRIETARY  # EVT-13: its fields are its own
     for key, value in notification.event.items():
         if key == "hub.event":
             event[key] = spelling or notification.name.spelling
@@ -210,7 +222,7 @@ def encode_notification(notification: EventNotification, spelling: str = "") -> 
                 event["context.versionId"] = notification.version_id
             if notification.prior_version_id:
                 event["context.priorVersionId"] = notification.prior_version_id
-        elif key not in _VERSION_KEYS:
+        elif is_opaque or key not in _VERSION_KEYS:
             event[key] = value
     return msgspec.json.encode({**notification.outer, "event": event})
 
@@ -263,11 +275,13 @@ def parse_timestamp(text: str) -> datetime:
     """Return an ISO 8601 timestamp as aware UTC time; no zone reads as UTC.
 
     Raises:
-        InvalidRequest: Not a date and time.
+        InvalidRequest: Not a date and time; a date alone is no moment.
 
     Spec: 2.5; EVT-09, D-27.
     """
     try:
+        if not _HAS_TIME.search(text):
+            raise ValueError
         moment = datetime.fromisoformat(text)
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError):
@@ -285,6 +299,14 @@ def reference_key(reference: str) -> str:
     if len(parts) < 2 or not parts[-1] or not parts[-2][:1].isupper():
         return ""
     return f"{parts[-2]}/{parts[-1]}"
+
+
+def literal_reference(raw: bytes) -> str:
+    """Return the literal reference in a reference element, "" for any other form of one."""
+    try:
+        return msgspec.json.decode(raw, type=_Reference).reference if raw else ""
+    except msgspec.ValidationError:
+        return ""
 
 
 def decode_part(raw: bytes, shape: type[T], field: str, rule: str) -> T:
@@ -325,8 +347,9 @@ def _required(fields: Mapping[str, Raw], key: str, shape: type[T], rule: str) ->
     return value
 
 
-def _version(event: Mapping[str, Raw], key: str) -> str:
-    return _decode(event[key], str | None, key, "CONT-02") or ""  # type: ignore[arg-type]  # a union
+def _versions(event: Mapping[str, Raw]) -> dict[str, str]:
+    read = (key for key in _VERSION_KEYS if key in event)
+    return {key: _decode(event[key], str | None, key, "CONT-02") or "" for key in read}  # type: ignore[arg-type]  # a union
 
 
 def _bounded(text: str, field: str) -> str:
@@ -335,12 +358,19 @@ def _bounded(text: str, field: str) -> str:
     return text
 
 
+def _check_extension(raw: bytes) -> None:
+    """GEN-04: the standard reserves the name for a JSON object; what is in it is not looked at."""
+    if raw:
+        _decode(raw, dict[str, Raw], "extension", "GEN-04")
+
+
 def _parse_context(raw: bytes) -> tuple[ContextEntry, ...]:
     return tuple(map(_parse_entry, _decode(raw, list[Raw], "context", "EVT-02")))
 
 
 def _parse_entry(raw: Raw) -> ContextEntry:
     entry = _decode(raw, _Entry, "context", "EVT-02")
+    _check_extension(entry.extension)
     head = None
     if entry.resource and not (entry.key == "select" and bytes(entry.resource) == b"[]"):
         field = f"context.{_shown_key(entry.key)}.resource"
@@ -352,7 +382,8 @@ def _parse_entry(raw: Raw) -> ContextEntry:
         raw=bytes(raw),
         resource=bytes(entry.resource) if head else b"",
         head=head,
-        reference=_parse_reference(entry.reference),
+        reference=literal_reference(entry.reference),
+        references=_parse_references(entry.reference),
     )
 
 
@@ -361,12 +392,11 @@ def _shown_key(key: str) -> str:
     return key if key.isidentifier() and len(key) <= 64 else "?"
 
 
-def _parse_reference(raw: bytes) -> str:
-    """Return the literal reference, "" for any other form of a reference element."""
+def _parse_references(raw: bytes) -> tuple[bytes, ...]:
     try:
-        return msgspec.json.decode(raw, type=_Reference).reference if raw else ""
+        return tuple(map(bytes, msgspec.json.decode(raw, type=list[Raw]))) if raw else ()
     except msgspec.ValidationError:
-        return ""
+        return ()
 
 
 def _digest(body: bytes) -> bytes:

@@ -14,7 +14,15 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from fhircast_hub.protocol.content import Content, parse_updates
+from fhircast_hub.protocol.content import Content, UpdateRules, parse_updates
+from fhircast_hub.protocol.derive import is_derived_from
+from fhircast_hub.protocol.dialects import (
+    Dialect,
+    anchor_in_dialect,
+    closed_in_dialect,
+    dialects_used,
+    required_in_dialect,
+)
 from fhircast_hub.protocol.errors import (
     ContextNotCurrent,
     ContextNotOpen,
@@ -25,6 +33,8 @@ from fhircast_hub.protocol.errors import (
     VersionConflict,
 )
 from fhircast_hub.protocol.events import SYNC_ERROR, EventKind, required_keys
+from fhircast_hub.protocol.profiles import profile_faults
+from fhircast_hub.protocol.selection import without_unknown
 from fhircast_hub.protocol.syncerror import check_sync_error, failed_event_id
 
 if TYPE_CHECKING:
@@ -44,6 +54,10 @@ class Rules:
         max_open_contexts: Open contexts of one session.
         max_content_resources: Resources in the content of one context.
         remembered_ids: Event ids per session that are recognised when they come again (D-28).
+        refuses_post: POST entries of an update are refused (D-05).
+        refuses_profile_faults: So are opens and closes that their profiles do not allow (D-31).
+        updates_current_only: An update of an open context that is not current is refused (CONT-23).
+        dialects: Ways of deployed applications that are understood (D-49).
     """
 
     ira: bool = False
@@ -51,6 +65,15 @@ class Rules:
     max_open_contexts: int = 64
     max_content_resources: int = 10_000
     remembered_ids: int = 128
+    refuses_post: bool = False
+    refuses_profile_faults: bool = False
+    updates_current_only: bool = False
+    dialects: frozenset[Dialect] = frozenset()
+
+    @property
+    def updates(self) -> UpdateRules:
+        """What concerns updates alone."""
+        return UpdateRules(ira=self.ira, refuses_post=self.refuses_post)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +118,12 @@ class OpenContext:
         return ""
 
     def resources(self) -> dict[str, bytes]:
-        """Return the resources of the open event by "Type/id"."""
-        return {it.target: it.resource for it in self.opened.context if it.head and it.target}
+        """Return the resources of the open event by "Type/id"; b"" for one it only refers to."""
+        return {it.target: it.resource for it in self.opened.context if it.target}
+
+    def holds(self, key: str) -> bool:
+        """Tell whether a resource ("Type/id") was opened or is shared in this context."""
+        return key in self.content or any(it.target == key for it in self.opened.context if it.head)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +170,12 @@ class Session:
         """The current context, None if there is none."""
         return self.contexts.get(self.current)
 
+    @property
+    def latest_open(self) -> EventNotification | None:
+        """The open that made the state what subscribers show; None once its context is closed."""
+        current = self.current_context
+        return current.opened if current is not None else self.home
+
 
 @dataclass(frozen=True, slots=True)
 class Decision:
@@ -152,11 +185,22 @@ class Decision:
         session: The session afterwards; the same object if nothing changes.
         broadcast: What every subscriber of the event gets; None for a recognised duplicate.
         answer: What the requester gets.
+        only_for: Subject whose subscriptions alone get the broadcast, "" for all (EVT-06).
+        is_resend: Whether it was broadcast before (D-28).
+        remarks: What was let pass, for the log: nothing in them comes from outside.
     """
 
     session: Session
     broadcast: EventNotification | None
     answer: Accepted
+    only_for: str = ""
+    is_resend: bool = False
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def sets_context(self) -> bool:
+        """Whether the broadcast is the open that subscribers show from now on (D-27)."""
+        return self.broadcast is not None and self.broadcast is self.session.latest_open
 
 
 def decide(
@@ -186,13 +230,19 @@ def decide(
     """
     known = session.remembered.get(notification.id)
     if known is not None:
-        return _again(session, notification, known)
+        return _again(session, notification, known, rules)
     if (notification.happened_at - now).total_seconds() > rules.max_clock_ahead_seconds:
         raise InvalidRequest("timestamp", "lies in the future", rule="D-27")
-    _require_keys(notification, required_keys(notification.name, ira=rules.ira))
+    used = dialects_used(notification, rules.dialects)
+    keys = required_keys(notification.name, ira=rules.ira)
+    _require_keys(notification, required_in_dialect(keys, notification, used))
+    faults = profile_faults(notification)
+    if faults and rules.refuses_profile_faults:
+        raise faults[0]
     judge = _JUDGES[notification.name.kind]
     decision = judge(session, notification, version_id, rules)
-    return _remember(decision, notification, rules.remembered_ids)
+    remarks = (*(f"dialect {it.value}" for it in used), *(f"{it.rule} {it}" for it in faults))
+    return replace(_remember(decision, notification, rules.remembered_ids), remarks=tuple(remarks))
 
 
 def anchor_of(notification: EventNotification) -> str:
@@ -204,26 +254,30 @@ def anchor_of(notification: EventNotification) -> str:
     return _anchor_entry(notification).target
 
 
-def _again(session: Session, notification: EventNotification, known: Remembered) -> Decision:
+def _again(
+    session: Session, notification: EventNotification, known: Remembered, rules: Rules
+) -> Decision:
     """Recognise an id: an outstanding open or close goes out again, anything else not (D-28)."""
     if known.digest != notification.digest:
         raise DuplicateId
-    resent = _to_resend(session, notification) if known.out_of_sync else None
+    resent = _to_resend(session, notification, rules) if known.out_of_sync else None
     if resent is None:
         return Decision(session, None, known.answer)
     # The flag falls with the broadcast: whoever is still out of step raises a new SyncError.
     cleared = {**session.remembered, notification.id: replace(known, out_of_sync=False)}
     session = replace(session, remembered=cleared, revision=session.revision + 1)
-    return Decision(session, resent, known.answer)
+    return Decision(session, resent, known.answer, is_resend=True)
 
 
-def _to_resend(session: Session, notification: EventNotification) -> EventNotification | None:
+def _to_resend(
+    session: Session, notification: EventNotification, rules: Rules
+) -> EventNotification | None:
     """Return an open or close as it was broadcast, None if the state no longer is what it made."""
     if notification.name.kind is EventKind.CLOSE:
-        closed = anchor_of(notification) not in session.contexts
-        return notification.with_versions("") if closed else None
-    current = session.current_context
-    latest = current.opened if current is not None else session.home
+        named = _closed_anchors(session, notification, rules.dialects)
+        is_closed = session.contexts.keys().isdisjoint(named)
+        return notification.with_versions("") if is_closed else None
+    latest = session.latest_open
     return latest if latest is not None and latest.id == notification.id else None
 
 
@@ -232,7 +286,9 @@ def _open(
 ) -> Decision:
     if notification.name.anchor_type is None:
         return _home(session, notification, version_id)
-    anchor = _anchor_entry(notification, as_resource=True).target
+    anchor = anchor_in_dialect(session, notification, rules.dialects)
+    if anchor is None:
+        anchor = _anchor_entry(notification, as_resource=True).target
     known = session.contexts.get(anchor)
     if known is None and len(session.contexts) >= rules.max_open_contexts:
         raise LimitReached(
@@ -242,7 +298,7 @@ def _open(
     if known is not None:
         if known.patient and opened.patient and known.patient != opened.patient:
             raise PatientChanged(notification.name.spelling)
-        if notification.happened_at < known.opened.happened_at:
+        if not _is_newest_open(session, notification):
             # Subscribers pass an older open over (EVT-10), so it must not move any version either.
             broadcast = notification.with_versions(known.version_id)
             return _accepted(session, broadcast, known.version_id)
@@ -273,19 +329,19 @@ def _home(session: Session, notification: EventNotification, version_id: str) ->
 def _close(
     session: Session, notification: EventNotification, version_id: str, rules: Rules
 ) -> Decision:
-    anchor = anchor_of(notification)
     broadcast = notification.with_versions("")
-    known = session.contexts.get(anchor)
-    if known is None:
-        if rules.ira:
-            raise ContextNotOpen(notification.name.spelling)
+    named = _closed_anchors(session, notification, rules.dialects)
+    opened = {anchor: it.opened for anchor, it in session.contexts.items() if anchor in named}
+    if not opened and rules.ira:
+        raise ContextNotOpen(notification.name.spelling)
+    # D-26: a close that is older than the open it would end does not end it.
+    ended = {key for key, it in opened.items() if notification.happened_at >= it.happened_at}
+    if not ended:
         return _accepted(session, broadcast)
-    if notification.happened_at < known.opened.happened_at:
-        return _accepted(session, broadcast)  # D-26: older than the open it would end
     after = replace(
-        session, contexts={key: it for key, it in session.contexts.items() if key != anchor}
+        session, contexts={key: it for key, it in session.contexts.items() if key not in ended}
     )
-    if session.current == anchor:
+    if session.current in ended:
         after = replace(after, current="", version_id=version_id)
     return _accepted(after, broadcast)
 
@@ -293,15 +349,20 @@ def _close(
 def _update(
     session: Session, notification: EventNotification, version_id: str, rules: Rules
 ) -> Decision:
-    anchor, known = _open_anchor(session, notification)
-    if not notification.version_id:
+    anchor, known = _open_anchor(session, notification, rules)
+    based_on = notification.version_id
+    if not based_on and Dialect.UPDATE_WITHOUT_VERSION in rules.dialects:
+        based_on = known.version_id if anchor == session.current else ""
+    if not based_on:
         raise InvalidRequest("context.versionId", "missing", rule="CONT-02")
-    if notification.version_id != known.version_id:
-        raise VersionConflict(expected=known.version_id, got=notification.version_id, ira=rules.ira)
+    if rules.updates_current_only and session.current != anchor:
+        raise ContextNotCurrent(notification.name.spelling)
+    if based_on != known.version_id:
+        raise VersionConflict(expected=known.version_id, got=based_on, ira=rules.ira)
     updates = notification.entries("updates")
     if len(updates) != 1 or updates[0].head is None:
         raise InvalidRequest("context", "needs exactly one updates Bundle", rule="CONT-08")
-    changes = parse_updates(updates[0].resource, opened=known.resources())
+    changes = parse_updates(updates[0].resource, opened=known.resources(), rules=rules.updates)
     content = known.content.apply(changes)
     if len(content) > max(rules.max_content_resources, len(known.content)):
         raise LimitReached(
@@ -319,37 +380,15 @@ def _update(
 def _select(
     session: Session, notification: EventNotification, _version_id: str, rules: Rules
 ) -> Decision:
-    anchor, known = _open_anchor(session, notification)
+    anchor, known = _open_anchor(session, notification, rules)
     if session.current != anchor:
         raise ContextNotCurrent(notification.name.spelling)
     # D-10: a selection makes no version; it shows the current one so that gaps are noticed.
-    broadcast, status = notification.with_versions(known.version_id), 202
-    if rules.ira:
-        broadcast, status = _without_unknown(broadcast, known)
-    decision = _accepted(session, broadcast)
+    broadcast = notification.with_versions(known.version_id)
+    sent = without_unknown(broadcast, known.holds) if rules.ira else broadcast
+    decision = _accepted(session, sent)
+    status = 202 if sent is broadcast else 206
     return replace(decision, answer=replace(decision.answer, status=status))
-
-
-def _without_unknown(
-    notification: EventNotification, known: OpenContext
-) -> tuple[EventNotification, int]:
-    """Drop selected references to resources that the context does not hold (IRA-HUB-12)."""
-    opened = known.resources()
-    kept = [
-        entry.raw
-        for entry in notification.context
-        if entry.key != "select"
-        or not entry.target
-        or entry.target in opened
-        or entry.target in known.content
-    ]
-    if len(kept) == len(notification.context):
-        return notification, 202
-    if sum(entry.key == "select" for entry in notification.context) == len(
-        notification.context
-    ) - len(kept):
-        kept.append(b'{"key":"select","reference":[]}')  # D-09: nothing known is selected
-    return notification.with_context(kept), 206
 
 
 def _infrastructure(
@@ -359,6 +398,9 @@ def _infrastructure(
         return _accepted(session, notification)
     check_sync_error(notification, ira=rules.ira)
     failed = failed_event_id(notification)
+    latest = session.latest_open
+    if latest is not None and is_derived_from(latest, failed):
+        failed = latest.id  # what is resent is the source, and what follows from it with it
     remembered = session.remembered.get(failed)
     if remembered is None:
         return _accepted(session, notification)
@@ -403,8 +445,22 @@ def _is_newest_open(session: Session, notification: EventNotification) -> bool:
     return session.opened_at is None or notification.happened_at >= session.opened_at
 
 
-def _open_anchor(session: Session, notification: EventNotification) -> tuple[str, OpenContext]:
-    anchor = anchor_of(notification)
+def _closed_anchors(
+    session: Session, notification: EventNotification, dialects: frozenset[Dialect]
+) -> set[str]:
+    """Return the contexts that a close names; they need not be open."""
+    named = set(closed_in_dialect(session, notification, dialects))
+    if notification.entries(notification.name.anchor_key):
+        named.add(anchor_of(notification))
+    return named
+
+
+def _open_anchor(
+    session: Session, notification: EventNotification, rules: Rules
+) -> tuple[str, OpenContext]:
+    anchor = anchor_in_dialect(session, notification, rules.dialects)
+    if anchor is None:
+        anchor = anchor_of(notification)
     if anchor not in session.contexts:
         raise ContextNotOpen(notification.name.spelling)
     return anchor, session.contexts[anchor]
@@ -424,6 +480,8 @@ def _anchor_entry(notification: EventNotification, *, as_resource: bool = False)
 def _require_keys(notification: EventNotification, keys: tuple[str, ...]) -> None:
     """Pass if the context array holds these keys, and nothing in it can be read two ways."""
     counts = Counter(entry.key for entry in notification.context)
+    if notification.name.kind is EventKind.PROPRIETARY:
+        return  # EVT-13: what it means is between those who know it
     for key in keys:
         if not counts[key]:
             raise InvalidRequest(f"context.{key}", "missing", rule="EVT-14, EVT-15")

@@ -55,6 +55,7 @@ class Subscription:
         subscriber_name: Name for SyncErrors (D-36).
         subject: Who holds it, from the token; only the same subject may change it.
         expires_at: When the record is forgotten if nobody connects or renews, aware UTC.
+        token_expires_at: End of the token that it was asked with, None for a caller without one.
     """
 
     topic: str
@@ -64,6 +65,13 @@ class Subscription:
     subscriber_name: str
     subject: str
     expires_at: datetime
+    token_expires_at: datetime | None = None
+
+    def lease_left(self, now: datetime) -> int:
+        """Return the lease of a connection made now: not beyond the token's life (SUB-09)."""
+        if self.token_expires_at is None:
+            return self.lease_seconds
+        return max(0, min(self.lease_seconds, int((self.token_expires_at - now).total_seconds())))
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,18 +124,21 @@ def parse_subscription_request(body: bytes, *, ira: bool) -> SubscriptionRequest
     if ira and not name and mode == "subscribe":
         raise InvalidRequest("subscriber.name", "missing or empty", rule="IRA-HUB-04")
     topic = form.get("hub.topic", "")
-    if not topic:
+    if not topic.strip():
         raise InvalidRequest("hub.topic", "missing or empty", rule="SUB-03")
     for field, value in (("hub.topic", topic), ("subscriber.name", name)):
         if len(value) > MAX_ID_LENGTH:
             raise InvalidRequest(field, f"longer than {MAX_ID_LENGTH} characters", rule="2.4")
     leaves = mode == "unsubscribe"
+    endpoint_id = _parse_endpoint(form.get("hub.channel.endpoint", ""))
+    if ira and leaves and not endpoint_id:
+        raise InvalidRequest("hub.channel.endpoint", "missing or empty", rule="IRA-HUB-13")
     return SubscriptionRequest(
         is_unsubscribe=leaves,
         topic=topic,
         events={} if leaves else _parse_events(form.get("hub.events", "")),
         lease_seconds=None if leaves else _parse_lease(form.get("hub.lease_seconds")),
-        endpoint_id=_parse_endpoint(form.get("hub.channel.endpoint", "")),
+        endpoint_id=endpoint_id,
         subscriber_name=name,
     )
 
@@ -169,12 +180,19 @@ def _parse_form(body: bytes) -> dict[str, str]:
     except ValueError:
         raise InvalidRequest("body", "not a form in UTF-8", rule="SUB-01") from None
     form: dict[str, str] = {}
-    for sent_as, value in pairs:
-        name = _LEGACY_FIELDS.get(sent_as, sent_as)
-        if name in form and name.startswith(("hub.", "subscriber.")):
-            raise InvalidRequest(name, "occurs twice", rule="SUB-05")
+    for name, value in pairs:
+        if name in form and (name in _LEGACY_FIELDS or name.startswith(("hub.", "subscriber."))):
+            raise InvalidRequest(_shown(name), "occurs twice", rule="SUB-05")
         form[name] = value
+    for legacy, name in _LEGACY_FIELDS.items():
+        if legacy in form:
+            form.setdefault(name, form[legacy])  # the standard's own name wins
     return form
+
+
+def _shown(name: str) -> str:
+    """Return a field's name for an error text: a name that the standard could use, or "?"."""
+    return name if len(name) <= 64 and name.replace(".", "_").isidentifier() else "?"
 
 
 def _parse_events(text: str) -> dict[str, str]:
@@ -199,6 +217,8 @@ def _parse_endpoint(text: str) -> str:
 def _parse_lease(text: str | None) -> int | None:
     if text is None:
         return None
-    if not (text.isascii() and text.isdecimal() and len(text) <= 10 and int(text) > 0):
+    digits = text.lstrip("0")
+    if not (text.isascii() and text.isdecimal() and digits):
         raise InvalidRequest("hub.lease_seconds", "not a positive whole number", rule="SUB-08")
-    return int(text)
+    # Cut before it becomes a number: a lease of any length is granted up to the maximum.
+    return int(digits) if len(digits) <= 10 else 10**10

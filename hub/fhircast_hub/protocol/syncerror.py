@@ -27,10 +27,19 @@ class FailureKind(Enum):
     """Why a subscriber is out of step."""
 
     REFUSED = "refused to follow"
+    TOO_LARGE = "refused as too large"
     FAILED = "failed to process"
     UNANSWERED = "did not acknowledge"
     CONNECTION_LOST = "connection lost"
     TOO_SLOW = "too slow to receive"
+    REJECTED = "the hub rejected its"
+
+
+def kind_of_status(status: int) -> FailureKind:
+    """Return what an error status in a notification response says (ACK-03, CONT-19)."""
+    if status == 413:
+        return FailureKind.TOO_LARGE
+    return FailureKind.REFUSED if status < 500 else FailureKind.FAILED
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +81,7 @@ def make_sync_error(
         event_id: A UUID that stands for the event if none is involved (IRA-HUB-17).
         now: Aware time.
 
-    Spec: 3.2.1; SYNC-02 … SYNC-04, D-02, D-03.
+    Spec: 3.2.1; SYNC-02 … SYNC-04, D-02, D-03, D-34.
     """
     codes = (
         (EVENT_ID, failure.event_id or event_id),
@@ -88,7 +97,8 @@ def make_sync_error(
                 "code": "processing",
                 "diagnostics": failure.diagnostics,
                 "details": {"coding": [{"system": it, "code": code} for it, code in codes]},
-            }
+            },
+            *_further_issues(failure),
         ],
     }
     return make_notification(
@@ -98,6 +108,14 @@ def make_sync_error(
         event=SYNC_ERROR.spelling,
         context=[{"key": "operationoutcome", "resource": outcome}],
     )
+
+
+def _further_issues(failure: Failure) -> list[dict[str, str]]:
+    """D-34: the profile fixes the code of the first issue, 2.10 wants `too-long` somewhere."""
+    if failure.kind is not FailureKind.TOO_LARGE:
+        return []
+    diagnostics = failure.diagnostics
+    return [{"severity": "warning", "code": "too-long", "diagnostics": diagnostics}]
 
 
 class _Coding(msgspec.Struct, frozen=True):
@@ -137,6 +155,10 @@ def check_sync_error(notification: EventNotification, *, ira: bool) -> None:
     codings = [coding for issue in _processing(outcome) for coding in issue.details.coding]
     if not _processing(outcome):
         raise InvalidRequest(field, "has no issue with the code processing", rule="SYNC-02")
+    if ira and len(_processing(outcome)) > 1:
+        raise InvalidRequest(
+            field, "has more than one issue with the code processing", rule="SYNC-02, IRA-HUB-19"
+        )
     if ira:
         systems = [it.system for it in codings if it.code]
         for system in (EVENT_ID, EVENT_NAME, SUBSCRIBER_NAME):

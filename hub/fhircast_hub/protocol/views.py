@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Raw
 
+from fhircast_hub.protocol.delivery import NOTHING_SHOWN
+from fhircast_hub.protocol.derive import Derive, contexts_of, derived_opens, is_derived_from
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from fhircast_hub.protocol.events import EventName
@@ -16,59 +20,126 @@ if TYPE_CHECKING:
     from fhircast_hub.protocol.session import OpenContext, Session
 
 
-def replay(session: Session, subscribed: Callable[[EventName], bool]) -> list[EventNotification]:
+def replay(
+    session: Session,
+    subscribed: Callable[[EventName], bool],
+    derive: Derive = Derive.MISSING,
+) -> list[EventNotification]:
     """Return what a new subscriber gets after its confirmation.
 
     The most recent open of each anchor type that is not closed, as it was first distributed, oldest
-    first and the current context last.
+    first and the current context last. A derived open counts like one that was requested.
 
     Args:
         session: The state of the topic.
         subscribed: Whether the subscriber gets this event.
+        derive: Who gets derived opens.
 
     Spec: 2.4; REP-01 … REP-05, D-13, D-21.
     """
-    newest: dict[str, OpenContext] = {}
-    for context in session.contexts.values():
-        best = newest.get(context.anchor_type)
-        if best is None or _replay_order(session, best) <= _replay_order(session, context):
-            newest[context.anchor_type] = context
-    ordered = sorted(newest.values(), key=lambda it: _replay_order(session, it))
-    opens = [context.opened for context in ordered]
-    if session.home is not None:
+    candidates = [
+        candidate
+        for context in session.contexts.values()
+        for candidate in _candidates(session, context, subscribed, derive)
+    ]
+    newest = {it.shows: it for it in sorted(candidates, key=lambda it: it.order)}
+    opens = [it.event for it in sorted(newest.values(), key=lambda it: it.order)]
+    if session.home is not None and subscribed(session.home.name):
         opens.append(session.home)
-    return [opened for opened in opens if subscribed(opened.name)]
+    return opens
 
 
-def _replay_order(session: Session, context: OpenContext) -> tuple[bool, datetime]:
-    return (context is session.current_context, context.opened.happened_at)
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """An open that may be replayed.
+
+    Attributes:
+        event: The open, or one derived from it.
+        order: In which candidates are told; the last of a type stands for it.
+    """
+
+    event: EventNotification
+    order: tuple[bool, datetime, int]
+
+    @property
+    def shows(self) -> str:
+        """Its anchor type."""
+        return self.event.name.anchor_type or ""
 
 
-def encode_current_context(session: Session, may_read: Callable[[EventName], bool]) -> bytes:
+_REQUESTED = 99
+"""Place of a requested open after those that are derived from an open of the same moment."""
+
+
+def _candidates(
+    session: Session,
+    context: OpenContext,
+    subscribed: Callable[[EventName], bool],
+    derive: Derive,
+) -> Iterator[_Candidate]:
+    when = (context is session.current_context, context.opened.happened_at)
+    gets_it = subscribed(context.opened.name)
+    if gets_it:
+        yield _Candidate(context.opened, (*when, _REQUESTED))
+    if derive is Derive.ALL or (derive is Derive.MISSING and not gets_it):
+        for place, it in enumerate(derived_opens(context.opened)):
+            if subscribed(it.name):
+                yield _Candidate(it, (*when, place))
+
+
+def shown_after(session: Session, opens: Sequence[EventNotification]) -> Mapping[str, str]:
+    """Return what a subscriber shows after these opens of a replay, as far as that is certain.
+
+    One that kept what it showed before passes over whatever is older than that (EVT-10); only the
+    topic's latest open, or what is derived from it, is followed by everybody.
+
+    Args:
+        session: The state of the topic.
+        opens: What `replay` returned, or a part of it.
+    """
+    latest = session.latest_open
+    if not opens or latest is None:
+        return NOTHING_SHOWN
+    is_latest = opens[-1] is latest or is_derived_from(latest, opens[-1].id)
+    return contexts_of(opens[-1]) if is_latest else NOTHING_SHOWN
+
+
+def encode_current_context(
+    session: Session,
+    may_read: Callable[[EventName], bool],
+    derive: Derive = Derive.MISSING,
+) -> bytes:
     """Return the answer to a GET of the current context.
 
     The resources of the open stand as they were opened; what changed since is in the `content`
-    Bundle (CTX-07). Nothing is shown to a caller that may not read the open.
+    Bundle (CTX-07). A caller that may not read the open itself sees the most specific of the opens
+    derived from it that it may read, without content, or nothing.
 
     Args:
         session: The state of the topic.
         may_read: Whether the caller may read this event.
+        derive: Who gets derived opens.
 
     Spec: 2.9; CTX-02 … CTX-08, D-32, D-33.
     """
     current = session.current_context
-    if current is None or not may_read(current.opened.name):
-        version_id = current.version_id if current else session.version_id
-        return msgspec.json.encode(
-            {"context.type": "", "context.versionId": version_id, "context": []}
-        )
-    context = [Raw(entry.raw) for entry in current.opened.context]
+    if current is None:
+        return _encode_view("", session.version_id, [])
+    if may_read(current.opened.name):
+        content = {"key": "content", "resource": _content_bundle(current)}
+        items: list[object] = [Raw(entry.raw) for entry in current.opened.context]
+        return _encode_view(current.anchor_type, current.version_id, [*items, content])
+    if derive is not Derive.OFF:
+        for derived in reversed(derived_opens(current.opened)):
+            if may_read(derived.name):
+                items = [Raw(entry.raw) for entry in derived.context]
+                return _encode_view(derived.name.anchor_type or "", current.version_id, items)
+    return _encode_view("", current.version_id, [])
+
+
+def _encode_view(anchor_type: str, version_id: str, context: list[object]) -> bytes:
     return msgspec.json.encode(
-        {
-            "context.type": current.anchor_type,
-            "context.versionId": current.version_id,
-            "context": [*context, {"key": "content", "resource": _content_bundle(current)}],
-        }
+        {"context.type": anchor_type, "context.versionId": version_id, "context": context}
     )
 
 
@@ -81,5 +152,5 @@ def _content_bundle(context: OpenContext) -> dict[str, object]:
         "resourceType": "Bundle",
         "id": context.version_id,
         "type": "collection",
-        "entry": entries,
+        **({"entry": entries} if entries else {}),  # FHIR knows no empty arrays
     }

@@ -18,11 +18,13 @@ from fhircast_hub.clock import Clock, SystemClock
 from fhircast_hub.fanout import Fanout
 from fhircast_hub.hub import Hub, HubRules
 from fhircast_hub.protocol.channel import ChannelRules
+from fhircast_hub.protocol.derive import Derive
+from fhircast_hub.protocol.dialects import Dialect
 from fhircast_hub.protocol.errors import FhircastError
 from fhircast_hub.protocol.session import Rules
 from fhircast_hub.protocol.subscription import LeasePolicy
 from fhircast_hub.security.tokens import JwtVerifier, NoAuthentication, Verifier
-from fhircast_hub.web.errors import answer_fault, answer_refusal
+from fhircast_hub.web.errors import FaultAnswers, answer_refusal
 from fhircast_hub.web.routes import HubRoutes
 from fhircast_hub.web.sockets import Sockets
 
@@ -32,9 +34,6 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from fhircast_hub.config import Settings
-
-ALIASES = ("/fhircast/STU3", "/fhircast/STU2")
-"""Where deployed clients look for a hub, besides the configured path (D-47)."""
 
 
 def create_app(
@@ -47,20 +46,21 @@ def create_app(
         backend: Where sessions are kept; by default what the settings name.
         clock: Where the time comes from; by default the machine's.
     """
+    clock = clock or SystemClock()
     backend = backend or MemoryBackend(_backend_limits(settings))
     hub = Hub(
         backend,
-        Fanout(_channel_rules(settings)),
+        Fanout(_channel_rules(settings), Derive(settings.derive)),
         rules=_hub_rules(settings),
-        clock=clock or SystemClock(),
+        clock=clock,
     )
     verifier = _verifier(settings)
-    sockets = Sockets(hub, settings)
+    sockets = Sockets(hub, settings, clock)
     routes: list[BaseRoute] = [
         Route("/livez", _alive, methods=["GET"]),
         Route("/readyz", _ready, methods=["GET"]),
     ]
-    for path in dict.fromkeys((settings.hub_path, *ALIASES)):
+    for path in dict.fromkeys((settings.hub_path, *settings.mounts)):
         routes.append(WebSocketRoute(path + "/ws/{endpoint_id}", sockets.endpoint))
         routes += HubRoutes(hub, verifier, settings, path).routes()
 
@@ -78,8 +78,11 @@ def create_app(
     app = Starlette(
         routes=routes,
         lifespan=lifespan,
-        middleware=[_cors(settings)] if settings.allowed_origins else [],
-        exception_handlers={FhircastError: answer_refusal, Exception: answer_fault},
+        middleware=[
+            *([_cors(settings)] if settings.allowed_origins else []),
+            Middleware(FaultAnswers),
+        ],
+        exception_handlers={FhircastError: answer_refusal},
     )
     app.state.hub = hub
     app.state.is_ready = False
@@ -102,6 +105,7 @@ def _cors(settings: Settings) -> Middleware:
         allow_origins=list(settings.allowed_origins),
         allow_methods=["GET", "POST"],
         allow_headers=["authorization", "content-type", "x-medplum"],
+        expose_headers=["retry-after", "www-authenticate"],
         max_age=600,
     )
 
@@ -137,7 +141,16 @@ def _hub_rules(settings: Settings) -> HubRules:
             max_clock_ahead_seconds=settings.max_clock_ahead_seconds,
             max_open_contexts=settings.max_open_contexts,
             max_content_resources=settings.max_content_resources,
+            refuses_post="post" in settings.strict,
+            refuses_profile_faults="profiles" in settings.strict,
+            updates_current_only=not settings.non_current_updates,
+            dialects=frozenset(map(Dialect, settings.dialects)),
         ),
         leases=LeasePolicy(settings.lease_default_seconds, settings.lease_max_seconds),
         unused_seconds=settings.endpoint_unused_seconds,
+        derive=Derive(settings.derive),
+        common_events=settings.common_events,
+        rejects_late=settings.reject == "late",
+        max_ended=settings.max_ended_endpoints,
+        ended_seconds=settings.ended_endpoint_seconds,
     )

@@ -11,6 +11,7 @@ from fhircast_hub.protocol.errors import FhircastError, LimitReached, Unauthoriz
 
 if TYPE_CHECKING:
     from starlette.requests import Request
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +28,33 @@ async def answer_refusal(_request: Request, error: Exception) -> Response:
     return PlainTextResponse(text, status_code=error.status, headers=headers)
 
 
-async def answer_fault(_request: Request, error: Exception) -> Response:
-    """Return the answer to a fault of ours; the log gets its kind, never its text."""
-    logger.error("internal error: %s", type(error).__name__)
-    return PlainTextResponse("the hub failed; nothing is known to be changed\n", status_code=500)
+class FaultAnswers:
+    """Answers a fault of ours with 500; the log gets its kind, never its text.
+
+    A layer inside the one that adds the headers for browsers, which must see this answer too
+    (D-52); Starlette's own stands outside of it.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on; answer it if that fails before anything was answered."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        is_answered = False
+
+        async def note(message: Message) -> None:
+            nonlocal is_answered
+            is_answered = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, note)
+        except Exception as error:
+            if is_answered:
+                raise
+            logger.error("internal error: %s", type(error).__name__)
+            text = "the hub failed; nothing is known to be changed\n"
+            await PlainTextResponse(text, status_code=500)(scope, receive, send)

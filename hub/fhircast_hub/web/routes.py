@@ -11,6 +11,7 @@ from starlette.routing import Route
 from fhircast_hub.protocol.errors import InvalidRequest, MessageTooLarge, UnsupportedContentType
 from fhircast_hub.protocol.events import CATALOGUE
 from fhircast_hub.protocol.messages import parse_notification
+from fhircast_hub.protocol.stu2 import as_stu2
 from fhircast_hub.protocol.subscription import parse_subscription_request
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class HubRoutes:
         self._verifier = verifier
         self._settings = settings
         self._path = path
+        self._is_stu2 = path.lower().endswith("/stu2")
 
     def routes(self) -> list[Route]:
         """Return the routes, the most specific first."""
@@ -59,9 +61,11 @@ class HubRoutes:
         return await self._event(request, body, grant)
 
     async def get_context(self, request: Request) -> Response:
-        """Answer a GET of the current context (2.9)."""
+        """Answer a GET of the current context (2.9; at an STU2 mount in its form, D-47)."""
         grant = self._grant(request)
         view = await self._hub.current_context(request.path_params["topic"], grant)
+        if self._is_stu2:
+            view = as_stu2(view)
         return Response(view, media_type="application/json", headers=_NO_STORE)
 
     async def well_known(self, _request: Request) -> Response:
@@ -75,7 +79,7 @@ class HubRoutes:
                 "getCurrentSupport": True,
                 "capabilities": {
                     "supportsGetCurrentContext": True,
-                    "supportsNonCurrentContextUpdates": True,
+                    "supportsNonCurrentContextUpdates": self._settings.non_current_updates,
                 },
             }
         )

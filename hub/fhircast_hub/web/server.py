@@ -33,6 +33,8 @@ class HubServer(uvicorn.Server):
                 self.app,
                 host=settings.host,
                 port=settings.port,
+                ssl_certfile=settings.tls_cert or None,
+                ssl_keyfile=settings.tls_key or None,
                 http="httptools",
                 ws="websockets-sansio",
                 ws_max_size=_MAX_CLIENT_FRAME_BYTES,
@@ -54,7 +56,8 @@ class HubServer(uvicorn.Server):
         """Return `hub.url`: under the public URL, or as clients on this machine reach the port."""
         settings = self.settings
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
-        return (settings.public_url or f"http://{host}:{port}") + settings.hub_path
+        scheme = "https" if settings.does_tls else "http"
+        return (settings.public_url or f"{scheme}://{host}:{port}") + settings.hub_path
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Say good-bye to every subscriber, give the frames time to go, then shut down."""

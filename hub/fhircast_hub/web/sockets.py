@@ -8,6 +8,7 @@ import re
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+import msgspec
 from starlette.responses import PlainTextResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
@@ -15,8 +16,10 @@ from fhircast_hub.clock import ENDPOINT_ID_BYTES
 from fhircast_hub.protocol.channel_state import CloseReason
 from fhircast_hub.protocol.messages import encode_denial, parse_response
 from fhircast_hub.web.outbox import Outbox
+from fhircast_hub.web.peers import AttemptLimit
 
 if TYPE_CHECKING:
+    from fhircast_hub.clock import Clock
     from fhircast_hub.config import Settings
     from fhircast_hub.fanout import Link
     from fhircast_hub.hub import Hub
@@ -32,9 +35,11 @@ _CLOSE_SECONDS = 5
 class Sockets:
     """The WebSocket handler under hub.url."""
 
-    def __init__(self, hub: Hub, settings: Settings) -> None:
+    def __init__(self, hub: Hub, settings: Settings, clock: Clock) -> None:
         self._hub = hub
         self._settings = settings
+        self._clock = clock
+        self._unknown = AttemptLimit(settings.max_unknown_upgrades_per_minute)
 
     async def endpoint(self, websocket: WebSocket) -> None:
         """Serve one connection to an endpoint URL until it ends.
@@ -46,11 +51,30 @@ class Sockets:
             await websocket.send_denial_response(PlainTextResponse("not an endpoint\nD-43\n", 404))
             return
         subscription = await self._hub.find(endpoint_id)
-        await websocket.accept()
-        if subscription is None:
-            await _deny_unknown(websocket)
-        else:
+        if subscription is not None:
+            await websocket.accept()
             await self._serve(websocket, subscription)
+        elif self._may_ask(websocket, endpoint_id):
+            await websocket.accept()
+            await self._deny(websocket, endpoint_id)
+        else:
+            text = "too many connections to unknown endpoints; wait a minute\nD-43\n"
+            answer = PlainTextResponse(text, 429, headers={"Retry-After": "60"})
+            await websocket.send_denial_response(answer)
+
+    def _may_ask(self, websocket: WebSocket, endpoint_id: str) -> bool:
+        """Tell whether an endpoint that is none may be denied: guessing is limited, per peer."""
+        topic, _ = self._hub.last_known(endpoint_id)
+        peer = websocket.client.host if websocket.client else ""
+        return bool(topic) or self._unknown.allows(peer, self._clock.monotonic())
+
+    async def _deny(self, websocket: WebSocket, endpoint_id: str) -> None:
+        """D-43: an upgrade that is refused is retried for ever by a known client; this ends it."""
+        reason = CloseReason.NOT_KNOWN
+        topic, events = self._hub.last_known(endpoint_id)
+        with suppress(WebSocketDisconnect, RuntimeError):
+            await websocket.send_text(encode_denial(topic, events, reason.text).decode())
+            await websocket.close(reason.code, reason.text)
 
     async def _serve(self, websocket: WebSocket, subscription: Subscription) -> None:
         outbox = Outbox(
@@ -58,7 +82,7 @@ class Sockets:
         )
         link = await self._hub.join(subscription, outbox)
         if link is None:
-            await _deny_unknown(websocket)
+            await self._deny(websocket, subscription.endpoint_id)
             return
         code = 1006
         async with asyncio.TaskGroup() as tasks:
@@ -73,6 +97,7 @@ class Sockets:
 
     async def _read(self, websocket: WebSocket, link: Link) -> int:
         """Feed responses to the channel until the socket is gone; return the close code."""
+        has_told = False
         while True:
             message = await websocket.receive()
             if message["type"] == "websocket.disconnect":
@@ -80,9 +105,23 @@ class Sockets:
             text = message.get("text")
             response = parse_response(text) if text is not None else None
             if response is None:
-                logger.debug("a frame that is no notification response was passed over")
+                # Odd frames of one socket are told once: they must not fill the log.
+                kind, level = _kind_of_frame(text)
+                logger.log(logging.DEBUG if has_told else level, "passed over: %s", kind)
+                has_told |= level == logging.INFO
                 continue
             await self._hub.responded(link, response)
+
+
+def _kind_of_frame(text: str | None) -> tuple[str, int]:
+    """Say what a subscriber sent, without any of it, and how loud to be about it (GEN-02, D-38)."""
+    if text is None:
+        return "a binary frame", logging.INFO
+    try:
+        msgspec.json.decode(text)
+    except (ValueError, RecursionError):
+        return "a frame that is no JSON", logging.INFO
+    return "a frame that is no notification response", logging.DEBUG
 
 
 async def _write(websocket: WebSocket, outbox: Outbox) -> None:
@@ -99,11 +138,3 @@ async def _close(websocket: WebSocket, outbox: Outbox, writing: asyncio.Task[Non
     if websocket.application_state is WebSocketState.CONNECTED:
         with suppress(WebSocketDisconnect, RuntimeError):
             await websocket.close(reason.code, reason.text)
-
-
-async def _deny_unknown(websocket: WebSocket) -> None:
-    """D-43: an upgrade that is refused is retried for ever by a known client; a denial ends it."""
-    reason = CloseReason.NOT_KNOWN
-    with suppress(WebSocketDisconnect, RuntimeError):
-        await websocket.send_text(encode_denial("", (), reason.text).decode())
-        await websocket.close(reason.code, reason.text)

@@ -123,6 +123,20 @@ async def open_report(bench: Bench, events: Iterable[str] = REPORT) -> tuple[Soc
     return a, case, await seen(bench, a, case.opens(bench.topic))
 
 
+async def versioned_report(bench: Bench) -> tuple[Socket, Case, str]:
+    """Open a report at a hub that shares content; return its version instead of the frame.
+
+    Raises:
+        NotApplicable: The hub does not share content.
+        Blocked: It did not go along, or gave no version (CONT-01).
+    """
+    bench.requires_event(CONTENT)
+    a, case, frame = await open_report(bench)
+    if not version_of(frame):
+        raise Blocked("the open has no version on which an update could be based (CONT-01)")
+    return a, case, version_of(frame)
+
+
 async def shared_report(
     bench: Bench, events: Iterable[str] = REPORT
 ) -> tuple[Socket, Case, Json, Json]:
@@ -135,8 +149,10 @@ async def shared_report(
     bench.requires_event(CONTENT)
     a, case, frame = await open_report(bench, events)
     observation = case.observation()
-    update = case.updates(bench.topic, version_of(frame), put(observation))
-    frame = await seen(bench, a, update)
+    opened = version_of(frame)
+    frame = await seen(bench, a, case.updates(bench.topic, opened, put(observation)))
+    if version_of(frame) == opened:
+        raise Blocked("the version is still that of the open (CONT-04)")
     readable = bench.declares("supportsGetCurrentContext", "getCurrentSupport")
     if readable and not await holds(bench, observation):
         raise Blocked("the content does not show what was shared")

@@ -71,7 +71,7 @@ def _name_of(text: str) -> str:
     """Return what a JSON message is, in a word or two."""
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return "not JSON"
     if not isinstance(value, dict):
         return "JSON"

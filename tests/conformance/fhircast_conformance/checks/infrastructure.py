@@ -51,6 +51,18 @@ async def logout_is_distributed(bench: Bench) -> None:
     await _is_distributed(bench, "UserLogout")
 
 
+@check("D-35", title="UserLogout with an empty context, or another code, is passed on")
+async def older_logout_is_distributed(bench: Bench) -> None:
+    bench.requires_event("UserLogout")
+    a = await bench.join("A", ["UserLogout"])
+    coded = _parameters(bench, "UserLogout")
+    reason = coded["event"]["context"][0]["resource"]["parameter"][0]
+    reason["valueCoding"] = {"system": "urn:oid:2.999.1", "code": "end-of-shift"}
+    for event in (message(bench.topic, "UserLogout", []), coded):
+        bench.expect_accepted(await bench.wire.post(event), "a logout")
+        await bench.expect_frame(a, event)
+
+
 @check("INF-03", title="UserHibernate goes to its subscribers as it was sent")
 async def hibernate_is_distributed(bench: Bench) -> None:
     await _is_distributed(bench, "UserHibernate")

@@ -23,6 +23,7 @@ from fhircast_conformance.steps import (
     require_current,
     seen,
     shared_report,
+    versioned_report,
 )
 
 if TYPE_CHECKING:
@@ -129,8 +130,8 @@ async def closed_is_409(bench: Bench) -> None:
 
 @check("IRA-HUB-11", title="An update without report or updates is 400")
 async def incomplete_update_is_400(bench: Bench) -> None:
-    a, case, frame = await open_report(bench)
-    event = case.updates(bench.topic, version_of(frame), put(case.observation()))
+    a, case, version = await versioned_report(bench)
+    event = case.updates(bench.topic, version, put(case.observation()))
     for key in ("report", "updates"):
         await _expect_400(bench, _without(event, key), f"an update without {key}")
     await seen(bench, a, event)
@@ -138,8 +139,7 @@ async def incomplete_update_is_400(bench: Bench) -> None:
 
 @check("IRA-HUB-11", title="An update on another version than the newest is 400")
 async def stale_update_is_400(bench: Bench) -> None:
-    a, case, frame = await open_report(bench)
-    version = version_of(frame)
+    a, case, version = await versioned_report(bench)
     await seen(bench, a, case.updates(bench.topic, version, put(case.observation())))
     event = case.updates(bench.topic, version, put(case.observation()))
     await _expect_400(bench, event, "the version is an old one")
@@ -147,8 +147,7 @@ async def stale_update_is_400(bench: Bench) -> None:
 
 @check("IRA-HUB-11", title="An update that deletes patient or study is 400")
 async def deletion_of_patient_or_study_is_400(bench: Bench) -> None:
-    a, case, frame = await open_report(bench)
-    version = version_of(frame)
+    a, case, version = await versioned_report(bench)
     for resource in (case.patient, case.study):
         event = case.updates(bench.topic, version, delete(target(resource)))
         await _expect_400(bench, event, f"a DELETE of the {resource['resourceType']}")
@@ -157,8 +156,7 @@ async def deletion_of_patient_or_study_is_400(bench: Bench) -> None:
 
 @check("IRA-HUB-11", title="An update that changes patient id, Study UID or accession is 400")
 async def change_of_identifiers_is_400(bench: Bench) -> None:
-    a, case, frame = await open_report(bench)
-    version = version_of(frame)
+    a, case, version = await versioned_report(bench)
     for resource, index, what in (
         (case.patient, 0, "the patient id"),
         (case.study, 0, "the Study Instance UID"),
@@ -173,9 +171,9 @@ async def change_of_identifiers_is_400(bench: Bench) -> None:
 
 @check("IRA-HUB-11", title="An update that adds to the patient is accepted")
 async def addition_to_the_patient_is_accepted(bench: Bench) -> None:
-    _, case, frame = await open_report(bench)
+    _, case, version = await versioned_report(bench)
     known = case.patient | {"telecom": [{"system": "phone", "value": "555 0100"}]}
-    event = case.updates(bench.topic, version_of(frame), put(known))
+    event = case.updates(bench.topic, version, put(known))
     bench.expect_accepted(await bench.wire.post(event), "a phone number for the patient")
 
 
@@ -217,8 +215,8 @@ async def repeated_open_is_one(bench: Bench) -> None:
 
 @check("IRA-HUB-20", title="An update sent twice makes one version")
 async def repeated_update_is_one(bench: Bench) -> None:
-    a, case, frame = await open_report(bench)
-    event = case.updates(bench.topic, version_of(frame), put(case.observation()))
+    a, case, version = await versioned_report(bench)
+    event = case.updates(bench.topic, version, put(case.observation()))
     await bench.publish(event)
     bench.expect_accepted(await bench.wire.post(event), "the same update once more")
     frame = await bench.expect_frame(a, event)

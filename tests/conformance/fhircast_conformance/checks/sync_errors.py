@@ -6,9 +6,9 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from fhircast_conformance.check import Blocked, NotApplicable, check, expect
-from fhircast_conformance.messages import new_case, sync_error
-from fhircast_conformance.reading import coding_list, issue_of, names
-from fhircast_conformance.steps import join_otherwise, seen, unacknowledged
+from fhircast_conformance.messages import new_case, put, sync_error
+from fhircast_conformance.reading import coding_list, issue_of, names, version_of
+from fhircast_conformance.steps import REPORT, join_otherwise, open_report, seen, unacknowledged
 from fhircast_conformance.steps import sync_error as told
 
 if TYPE_CHECKING:
@@ -179,6 +179,18 @@ async def one_sync_error_for_each_refuser(bench: Bench) -> None:
     for _ in range(2):
         await bench.expect_frame(a, "SyncError")
     await bench.expect_silence(a, why="one SyncError for each refuser is due")
+
+
+@check("D-17", title="A subscriber's error about an update is announced, too")
+async def error_about_an_update_is_announced(bench: Bench) -> None:
+    events = [*REPORT, "SyncError"]
+    a, case, frame = await open_report(bench, events)
+    b = await bench.join("B", events)
+    await bench.frame(b)
+    update = case.updates(bench.topic, version_of(frame), put(case.observation()))
+    await seen(bench, a, update)
+    await b.acknowledge(await unacknowledged(bench, b), "500")
+    await bench.expect_frame(a, "SyncError")
 
 
 @check("D-34", title="Too large for a subscriber: an issue `processing`, then one `too-long`")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from html import escape
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -20,6 +21,17 @@ _SIGNS = {
     Verdict.NOT_APPLICABLE: ("na", "·"),
     Verdict.INCONCLUSIVE: ("open", "?"),
 }
+
+
+_SOURCES = (
+    "Source: 2-4 is a page of FHIRcast 3.0.0, fsh a profile of it, #n an issue of its repository; "
+    "V1 and RAD-nnn are IHE Integrated Reporting Applications; D-nn is a decision of the catalogue "
+    "where the texts are silent or disagree, shown but not counted."
+)
+_COLUMNS = (
+    '<colgroup><col style="width:36px"><col style="width:112px"><col style="width:104px">'
+    '<col><col style="width:150px"></colgroup>'
+)
 
 
 def render_html(run: Run, *, what: str = "hub") -> str:
@@ -75,7 +87,7 @@ def _findings(run: Run) -> Iterator[str]:
     for row in found:
         yield f'<section class="finding" id="{row.row.id}">'
         yield f"<h3>{row.row.id} <small>{escape(row.row.strength)}</small></h3>"
-        yield f"<p>{escape(row.row.requirement)}</p>"
+        yield f"<p>{_prose(row.row.requirement)}</p>"
         yield f'<p class="source">{escape(row.row.source)}</p>'
         for check in row.checks:
             if check.verdict is Verdict.FAILED:
@@ -100,12 +112,14 @@ def _failed_check(check: CheckResult) -> Iterator[str]:
 
 def _table(run: Run) -> Iterator[str]:
     yield "<h2>Every row</h2>"
+    yield f'<p class="source">{escape(_SOURCES)}</p>'
     for family, found in groupby(run.rows, key=lambda it: it.row.family):
         rows = list(found)
         passed = sum(it.verdict is Verdict.PASSED for it in rows)
         about = f"{escape(rows[0].row.section)}, {passed} of {len(rows)}"
         yield f"<h3>{family} <small>{about}</small></h3>"
-        yield '<div class="scroll"><table><thead><tr><th></th><th>Row</th><th>Strength</th>'
+        yield '<div class="scroll"><table>'
+        yield f"{_COLUMNS}<thead><tr><th></th><th>Row</th><th>Strength</th>"
         yield "<th>Requirement</th><th>Source</th></tr></thead><tbody>"
         for row in rows:
             yield _line(row)
@@ -122,6 +136,11 @@ def _line(found: RowResult) -> str:
         said = f'<p class="why">{escape(found.reason)}</p>'
     return (
         f'<tr class="{kind}"><td class="sign" title="{found.verdict}">{sign}</td><td>{name}</td>'
-        f"<td>{escape(row.strength)}</td><td>{escape(row.requirement)}"
+        f"<td>{escape(row.strength)}</td><td>{_prose(row.requirement)}"
         f"<ul>{checked}</ul>{said}</td><td>{escape(row.source)}</td></tr>"
     )
+
+
+def _prose(text: str) -> str:
+    """Return text of the catalogue as HTML: what stands in backquotes is code."""
+    return re.sub(r"`([^`]*)`", r"<code>\1</code>", escape(text))

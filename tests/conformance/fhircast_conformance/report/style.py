@@ -37,9 +37,10 @@ svg line.to-hub { stroke:var(--dim) } svg polygon.to-hub { fill:var(--dim) }
 details summary { cursor:pointer; color:var(--mark) }
 pre { background:var(--page); border:1px solid var(--line); border-radius:4px; padding:8px;
   font-size:12px; white-space:pre-wrap; overflow-wrap:anywhere; margin:4px 0 10px }
-table { border-collapse:collapse; width:100%; background:var(--card) }
+table { border-collapse:collapse; width:100%; min-width:760px; table-layout:fixed;
+  background:var(--card) }
 th,td { text-align:left; vertical-align:top; padding:7px 10px; border-bottom:1px solid var(--line) }
-th { font-size:12px; color:var(--dim) } td:nth-child(2), td:nth-child(3) { white-space:nowrap }
+th { font-size:12px; color:var(--dim) } td { overflow-wrap:anywhere } code { font-size:13px }
 td ul { margin:2px 0 0; padding-left:18px; color:var(--dim); font-size:13px }
 .sign { font-weight:700 } .why { margin:4px 0 0; color:var(--bad) }
 tr.na .why, tr.na { color:var(--dim) } tr.open .why { color:var(--open) } a { color:var(--mark) }

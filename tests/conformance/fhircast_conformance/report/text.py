@@ -18,6 +18,7 @@ SIGNS = {
     Verdict.INCONCLUSIVE: "?",
 }
 _SHOWN_EXCHANGES = 12
+_WIDTH = 200
 
 
 def render_text(run: Run, *, verbose: bool = False) -> str:
@@ -71,6 +72,6 @@ def _failure(found: RowResult) -> Iterator[str]:
             yield f"    … {cut} earlier messages"
         for it in check.exchanges[-_SHOWN_EXCHANGES:]:
             body = " ".join(it.text.split())
-            line = f"{it.at_seconds:7.3f} s  {it.sender} → {it.receiver}  {it.label}  {body}"
-            yield "    " + textwrap.shorten(line, 200, placeholder=" …")
+            line = f"    {it.at_seconds:7.3f} s  {it.sender} → {it.receiver}  {it.label}  {body}"
+            yield line if len(line) <= _WIDTH else f"{line[: _WIDTH - 1]}…"
     yield ""

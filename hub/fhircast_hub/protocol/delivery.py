@@ -1,0 +1,142 @@
+"""One event as its subscribers get it: frames in their spelling, and what is shown afterwards.
+
+The hub remembers for each channel which contexts its subscriber was last told to show. A derived
+open that would tell it nothing new is left out (DER-02). What a later open does not hold counts as
+no longer shown, and so does everything after a refusal or a close: when in doubt the derived open
+goes out again, since a duplicate does less harm than another patient on the screen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from fhircast_hub.protocol.derive import DERIVED_EVENTS, Derive, contexts_of, derived_opens
+from fhircast_hub.protocol.events import EventKind, EventName
+from fhircast_hub.protocol.messages import encode_notification
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from fhircast_hub.protocol.messages import EventNotification
+    from fhircast_hub.protocol.subscription import Subscription
+
+NOTHING_SHOWN: Mapping[str, str] = {}
+"""Nothing, or nothing that the hub could be sure of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """An event in one subscriber's spelling.
+
+    Attributes:
+        id: Id of the event.
+        name: The event.
+        frame: The frame.
+        shows: Resource type -> "Type/id" of what a subscriber shows that follows it; None if the
+            event does not change that.
+        closes: "Type/id" of the context that it closes, "" if it is no close.
+        is_implied: Whether it is left out where it tells nothing new.
+    """
+
+    id: str
+    name: EventName
+    frame: bytes
+    shows: Mapping[str, str] | None = None
+    closes: str = ""
+    is_implied: bool = False
+
+    def is_news(self, shown: Mapping[str, str]) -> bool:
+        """Tell whether it has to go out to a subscriber that was last told to show this."""
+        if not self.is_implied or self.shows is None:
+            return True
+        anchor_type = self.name.anchor_type or ""
+        return shown.get(anchor_type) != self.shows.get(anchor_type)
+
+    def shown_after(self, shown: Mapping[str, str]) -> Mapping[str, str]:
+        """Return what a subscriber shows after it, that showed this before."""
+        if self.shows is not None:
+            return self.shows
+        return NOTHING_SHOWN if self.closes and self.closes in shown.values() else shown
+
+
+def news(group: Sequence[Delivery], shown: Mapping[str, str]) -> Sequence[Delivery]:
+    """Return what of the deliveries of one event has to go out to a subscriber that shows this.
+
+    From the first that tells something new to the end, so that the most specific comes last.
+    """
+    for place, it in enumerate(group):
+        if it.is_news(shown):
+            return group[place:]
+    return ()
+
+
+class Deliveries:
+    """What the subscribers of a topic get of one event; each frame is encoded only once.
+
+    Args:
+        event: The event as it is broadcast.
+        sets_context: Whether it is the topic's latest open. An open that came too late is passed
+            over by the subscribers that know better (EVT-10), so nothing is derived from it, and
+            what others show after it is not known.
+        derive: Who gets derived opens.
+        is_resend: Whether the event was broadcast before: then somebody was out of step with it,
+            and what is derived from it goes out again as well (D-28).
+    """
+
+    def __init__(
+        self,
+        event: EventNotification,
+        *,
+        sets_context: bool,
+        derive: Derive,
+        is_resend: bool = False,
+    ) -> None:
+        self._event = event
+        self._sets_context = sets_context
+        self._is_resend = is_resend
+        self._derives_to_all = derive is Derive.ALL
+        self._derives = sets_context and derive is not Derive.OFF
+        self._made: dict[tuple[str, str], Delivery] = {}
+
+    def to(self, subscription: Subscription) -> list[Delivery]:
+        """Return what one subscriber gets if it shows something else; derived opens come first."""
+        events = subscription.events
+        spelling = events.get(self._event.name.key, "")
+        group = []
+        wants_derived = self._derives and (self._derives_to_all or not spelling)
+        if wants_derived and not DERIVED_EVENTS.isdisjoint(events):
+            wanted = (it for it in self._derived if it.name.key in events)
+            group += [self._delivery(it, events[it.name.key]) for it in wanted]
+        if spelling:
+            group.append(self._delivery(self._event, spelling))
+        return group
+
+    @cached_property
+    def _derived(self) -> tuple[EventNotification, ...]:
+        return derived_opens(self._event)
+
+    def _delivery(self, event: EventNotification, spelling: str) -> Delivery:
+        key = (event.id, spelling)
+        if key not in self._made:
+            self._made[key] = Delivery(
+                id=event.id,
+                name=event.name,
+                frame=encode_notification(event, spelling),
+                shows=self._shows(event),
+                closes=_closes(event),
+                is_implied=event is not self._event and not self._is_resend,
+            )
+        return self._made[key]
+
+    def _shows(self, event: EventNotification) -> Mapping[str, str] | None:
+        if event.name.kind is not EventKind.OPEN:
+            return None
+        return contexts_of(event) if self._sets_context else NOTHING_SHOWN
+
+
+def _closes(event: EventNotification) -> str:
+    if event.name.kind is not EventKind.CLOSE:
+        return ""
+    return contexts_of(event).get(event.name.anchor_type or "", "")

@@ -1,0 +1,88 @@
+"""The notifications that one subscriber has not answered yet, oldest first, within bounds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import inf
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from fhircast_hub.protocol.delivery import Delivery
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A notification that was delivered, or is kept for delivery.
+
+    Attributes:
+        delivery: The notification.
+        revision: Of the session that the event made.
+        deadline: When a response is missing, in monotonic seconds; never while it is not delivered.
+    """
+
+    delivery: Delivery
+    revision: int
+    deadline: float = inf
+
+
+class Unanswered:
+    """What was not answered; beyond its bounds the oldest goes.
+
+    Attributes:
+        lost_revision: Revision of the newest that is missing here, -1 if none is.
+    """
+
+    __slots__ = ("_bytes", "_kept", "_max_bytes", "_max_frames", "lost_revision")
+
+    def __init__(self, *, max_frames: int, max_bytes: int) -> None:
+        self._max_frames = max_frames
+        self._max_bytes = max_bytes
+        self._kept: dict[str, Kept] = {}
+        self._bytes = 0
+        self.lost_revision = -1
+
+    def __iter__(self) -> Iterator[Kept]:
+        return iter(list(self._kept.values()))
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    @property
+    def size(self) -> int:
+        """Bytes of all frames."""
+        return self._bytes
+
+    def keep(self, it: Kept) -> bool:
+        """Keep one more; tell whether all of them still have room."""
+        self.drop(it.delivery.id)  # an id that goes out again (D-28) counts once
+        self._kept[it.delivery.id] = it
+        self._bytes += len(it.delivery.frame)
+        fits = True
+        while len(self._kept) > self._max_frames or self._bytes > self._max_bytes:
+            lost = self._remove(next(iter(self._kept)))
+            self.missed(lost.revision)
+            fits = False
+        return fits
+
+    def drop(self, event_id: str) -> Kept | None:
+        """Forget one and return it, None if it is not there."""
+        return self._remove(event_id) if event_id in self._kept else None
+
+    def missed(self, revision: int) -> None:
+        """Note that events up to this revision may not be here."""
+        self.lost_revision = max(self.lost_revision, revision)
+
+    def take_all(self) -> list[Kept]:
+        """Forget all, with what was lost, and return them."""
+        taken = list(self._kept.values())
+        self._kept = {}
+        self._bytes = 0
+        self.lost_revision = -1
+        return taken
+
+    def _remove(self, event_id: str) -> Kept:
+        removed = self._kept.pop(event_id)
+        self._bytes -= len(removed.delivery.frame)
+        return removed
