@@ -121,6 +121,25 @@ def test_late_joiner_knows_all_from_the_replayed_open() -> None:
     assert follower.current.study == STUDY
 
 
+def test_late_reopen_moves_nothing_back() -> None:
+    """D-26, EVT-10: a close between the two opens means neither; the report stays open."""
+    follower = following(
+        open_frame(1, seconds=5), open_frame(1, seconds=0), close_frame(1, seconds=2)
+    )
+    assert follower.current is not None
+
+
+def test_open_that_may_be_late_is_asked_about() -> None:
+    """D-27: the hub may know a later open than a joiner saw; when a GET agrees, no more is asked."""
+    follower = following(open_frame(1))
+    take(follower, NOTHING)
+    follower.receive(open_frame(2, seconds=1))
+    assert follower.needs_read
+    take(follower, got(2, "v1"))
+    follower.receive(open_frame(3, seconds=2))
+    assert not follower.needs_read
+
+
 def test_keys_are_read_as_they_are_spelled() -> None:
     """EVT-14, ACK-01: `Report` is no report; it opens nothing, and is answered all the same."""
     report, patient, study = case(1)
