@@ -130,7 +130,7 @@ def test_late_reopen_moves_nothing_back() -> None:
 
 
 def test_open_that_may_be_late_is_asked_about() -> None:
-    """D-27: the hub may know a later open than a joiner saw; when a GET agrees, no more is asked."""
+    """D-27: the hub may know a later open than a joiner saw; asked until a GET agrees."""
     follower = following(open_frame(1))
     take(follower, NOTHING)
     follower.receive(open_frame(2, seconds=1))
