@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Protocol, assert_never
 from fhircast_hub.backends.base import Envelope, Published, SubscriptionEnded, SubscriptionReplaced
 from fhircast_hub.protocol.channel import NOTHING, Channel, ChannelRules, Outcome
 from fhircast_hub.protocol.channel_state import CloseReason, State
-from fhircast_hub.protocol.delivery import NOTHING_SHOWN, Deliveries
-from fhircast_hub.protocol.derive import Derive, contexts_of
+from fhircast_hub.protocol.delivery import Deliveries
+from fhircast_hub.protocol.derive import Derive
 from fhircast_hub.protocol.messages import encode_notification
-from fhircast_hub.protocol.views import replay
+from fhircast_hub.protocol.views import replay, shown_after
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
     from fhircast_hub.protocol.events import EventName
     from fhircast_hub.protocol.messages import EventNotification, NotificationResponse
@@ -120,7 +120,7 @@ class Fanout:
             return self._settle(link, NOTHING)
         events = self._replay(channel, session)
         outcome = channel.replay(
-            _opens(channel, events), session.revision, now, shows=_shown_after(events)
+            _opens(channel, events), session.revision, now, shows=shown_after(session, events)
         )
         return self._settle(link, outcome)
 
@@ -215,15 +215,13 @@ class Fanout:
         self, channel: Channel, session: Session, granted: frozenset[str], now: float
     ) -> Outcome:
         """Send the open contexts of events that a re-subscribe granted (D-12)."""
-        opens = self._replay(channel, session)
-        newly = [it for it in opens if it.name.key in granted]
-        shows = _shown_after(newly) if newly and newly[-1] is opens[-1] else NOTHING_SHOWN
+        newly = [it for it in self._replay(channel, session) if it.name.key in granted]
         return channel.granted_opens(
             _opens(channel, newly),
             now,
             granted=granted,
             revision=session.revision,
-            shows=shows if newly else None,
+            shows=shown_after(session, newly) if newly else None,
         )
 
     def _replay(self, channel: Channel, session: Session) -> list[EventNotification]:
@@ -246,7 +244,3 @@ def _opens(
         (it.id, it.name, encode_notification(it, channel.spelling_of(it.name)))
         for it in notifications
     ]
-
-
-def _shown_after(opens: list[EventNotification]) -> Mapping[str, str]:
-    return contexts_of(opens[-1]) if opens else NOTHING_SHOWN

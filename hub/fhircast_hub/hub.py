@@ -57,6 +57,9 @@ _COMMIT_ATTEMPTS = 50
 _REPLAY_ATTEMPTS = 5
 """Sessions loaded for one replay, should more come meanwhile than a channel may hold."""
 
+_REMARKS_SHOWN = 8
+"""Faults of one event that the log names; a large event must not fill it."""
+
 _SWEEP_SECONDS = 0.1
 """How often time passes for leases, missing responses and the grace."""
 
@@ -197,14 +200,18 @@ class Hub:
         grant.require_topic(notification.topic)
         name = notification.name
         grant.scopes.require(name.key, "write", event=name.spelling)
+        completed = self._with_post_ids(notification)
         try:
-            return await self._commit(self._with_post_ids(notification))
+            accepted = await self._commit(completed)
         except DuplicateId:  # a SyncError naming the id would speak of the event that was accepted
             raise
         except Conflict as refusal:
             if not self._rules.rejects_late:
                 raise
             return await self._reject_late(notification, grant, refusal)
+        if completed is not notification:
+            _log_remarks(notification.topic, (f"dialect {Dialect.POST_WITHOUT_ID.value}",))
+        return accepted
 
     async def current_context(self, topic: str, grant: Grant) -> bytes:
         """Return the JSON of the current context.
@@ -365,12 +372,10 @@ class Hub:
         raise Unavailable("the topic is too busy; retry with the same id", rule="CONT-06")
 
     def _with_post_ids(self, notification: EventNotification) -> EventNotification:
+        """Return the request with ids for its POST entries, if that dialect is on (D-49)."""
         if Dialect.POST_WITHOUT_ID not in self._rules.session.dialects:
             return notification
-        completed = with_post_ids(notification, iter(new_id, ""))
-        if completed is not notification:
-            _log_remarks(notification.topic, (f"dialect {Dialect.POST_WITHOUT_ID.value}",))
-        return completed
+        return with_post_ids(notification, iter(new_id, ""))
 
     async def _own_subscription(self, request: SubscriptionRequest, grant: Grant) -> Subscription:
         """Return the caller's subscription that a request means, by endpoint or by name (D-48)."""
@@ -422,10 +427,13 @@ class Hub:
                 logger.error("a sweep failed: %s", type(error).__name__)
 
 
-def _log_remarks(topic: str, remarks: Iterable[str]) -> None:
-    """Log what was let pass: dialects (D-49) and faults of profiles (D-31)."""
-    for remark in remarks:
-        logger.info("let pass: topic %s, %s", topic_label(topic), remark)
+def _log_remarks(topic: str, remarks: tuple[str, ...]) -> None:
+    """Log what was let pass, in one line: dialects (D-49) and faults of profiles (D-31)."""
+    if remarks:
+        shown = "; ".join(remarks[:_REMARKS_SHOWN])
+        more = len(remarks) - _REMARKS_SHOWN
+        rest = f"; and {more} more" if more > 0 else ""
+        logger.info("let pass: topic %s, %s%s", topic_label(topic), shown, rest)
 
 
 def _no_such_endpoint() -> InvalidRequest:

@@ -198,7 +198,7 @@ class HubSession(Requester):
     ) -> None:
         if not after_receipt:
             await self._link.send_answer(event.id, status)
-        elif status >= 400 and event.kind in {EventKind.OPEN, EventKind.CLOSE}:
+        elif status >= 400 and _is_refusable(event):
             await self.sync_error(event.id, event.event_name, reason or f"status {status}")
         if event.kind is EventKind.OPEN:
             self._feed.answered(event, status)
@@ -252,6 +252,12 @@ class HubSession(Requester):
                 logger.warning("shared content could not be fetched: %s", type(error).__name__)
                 resource = None
             self._feed.fetched(context.anchor, key, resource)
+
+
+def _is_refusable(event: Notification) -> bool:
+    """Whether a SyncError may say so: of a context change (SYNC-11) or a logout (INF-02)."""
+    is_logout = event.name is not None and event.name.key == "userlogout"
+    return is_logout or event.kind in {EventKind.OPEN, EventKind.CLOSE}
 
 
 @asynccontextmanager

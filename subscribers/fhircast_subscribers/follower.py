@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from fhircast_hub.protocol.events import HOME_OPEN, SYNC_ERROR, EventKind
 
+from fhircast_subscribers import steps
 from fhircast_subscribers.changes import (
     Change,
     ContentChanged,
@@ -30,14 +31,12 @@ from fhircast_subscribers.changes import (
     SelectionChanged,
     SyncChanged,
 )
-from fhircast_subscribers.contexts import OpenContext, apply_update
 from fhircast_subscribers.relations import (
     content_difference,
     is_contained,
     is_known_open,
     is_older,
     logout_code,
-    reopened,
 )
 from fhircast_subscribers.standing import Standing
 from fhircast_subscribers.sync import Connection, SyncStatus, read_sync_error
@@ -48,13 +47,13 @@ from fhircast_subscribers.wire import (
     Message,
     Notification,
     read_frame,
-    selected_in,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from fhircast_subscribers.contexts import OpenContext
     from fhircast_subscribers.wire import Resource
 
 Ticket: TypeAlias = tuple[int, int]
@@ -176,8 +175,8 @@ class Follower:
         Without the version no update of ours would be accepted any more (CONT-17, CONT-19).
         """
         known = self._contexts.get(event.anchor)
-        if event.kind is EventKind.UPDATE and known is not None and event.version_id:
-            self._put(known.at_version(event.version_id))
+        if event.kind is EventKind.UPDATE and known is not None and event.topic == self.topic:
+            self._put(steps.passed_over(event, known))
         return self.answered(event.id, event.event_name, 413)
 
     def apply(self, event: Notification) -> tuple[Change, ...]:
@@ -222,13 +221,13 @@ class Follower:
                 earlier version than an event since then, it is the older truth: it is passed over
                 and `needs_read` stays.
         """
-        moves, steps = ticket
+        moves, taken_steps = ticket
         if moves != self._moves:
             return ()
         if answer is None:
             changes = self._forget_unconfirmed()
         elif answer.anchor:
-            changes = self._take_current(answer, was_overtaken=steps != self._steps)
+            changes = self._take_current(answer, was_overtaken=taken_steps != self._steps)
         else:
             changes = self._no_current()
         self._standing.content_was_read()
@@ -266,31 +265,13 @@ class Follower:
         was_current = self._current == answer.anchor
         self._current = answer.anchor
         if known is None:
-            taken = OpenContext(
-                anchor=answer.anchor,
-                anchor_type=answer.anchor_type,
-                items=answer.items,
-                version_id=answer.version_id,
-                content=answer.content,
-            )
+            taken = steps.read(answer, None)
             self._put(taken, newest=True)
             return [ContextOpened(taken, is_current=True)]
         if was_overtaken and answer.version_id in known.past_versions:
             self._put(replace(known, confirmed=True))
         else:
-            opened_anew = known.items != answer.items
-            taken = known.at_version(
-                answer.version_id,
-                items=answer.items,
-                content=answer.content,
-                references={
-                    key: url for key, url in known.references.items() if key not in answer.content
-                },
-                needs_context=False,
-                confirmed=True,
-                event_id="" if opened_anew else known.event_id,
-                opened_at=None if opened_anew else known.opened_at,
-            )
+            taken = steps.read(answer, known)
             self._put(taken)
             if was_current:
                 return content_difference(known, taken)
@@ -316,16 +297,7 @@ class Follower:
             return self._open_again(event, known, is_newest)
         if known is not None and is_older(event, known.opened_at):
             return []  # passed over by everybody, the hub included (EVT-10)
-        opened = OpenContext(
-            anchor=event.anchor,
-            anchor_type=event.name.anchor_type or "" if event.name else "",
-            items=event.items,
-            event_id=event.id,
-            opened_at=event.happened_at,
-            version_id=event.version_id,
-        )
-        if known is not None:
-            opened = reopened(event, known)
+        opened = steps.opened(event) if known is None else steps.reopened(event, known)
         was_current = self._current == event.anchor
         self._put(opened, newest=True)
         if is_newest:
@@ -336,18 +308,9 @@ class Follower:
     def _open_again(self, event: Notification, known: OpenContext, is_newest: bool) -> list[Change]:
         """A replay or a resend of what is here, or a broadcast that a GET was ahead of: no change.
 
-        A replay shows the version first distributed (D-13); if it is not known here that this is an
-        earlier one, something may be missing.
-
         Spec: SYNC-12, SYNC-13, IRA-SUB-07.
         """
-        again = replace(known, event_id=event.id, opened_at=event.happened_at, confirmed=True)
-        if event.version_id != known.version_id:
-            is_first = not known.event_id and not event.prior_version_id
-            if is_first or is_contained(event, known):
-                again = again.having_passed(event.version_id)
-            elif event.version_id:
-                again = replace(again, needs_context=True)
+        again = steps.opened_again(event, known)
         was_current = self._current == event.anchor
         self._put(again, newest=is_newest)
         if is_newest:
@@ -379,23 +342,11 @@ class Follower:
         known = self._contexts.get(event.anchor)
         if known is None:
             return []
-        version, prior = event.version_id, event.prior_version_id
         if is_contained(event, known):
-            if version != known.version_id:
-                self._put(known.having_passed(version))
+            if event.version_id != known.version_id:
+                self._put(known.having_passed(event.version_id))
             return []
-        bundles = (it.get("resource") for it in event.items if it.get("key") == "updates")
-        bundle = next((it for it in bundles if isinstance(it, dict)), {})
-        applied = apply_update(known, bundle)
-        gap = bool(prior) and prior != known.version_id
-        updated = known.at_version(
-            version or known.version_id,
-            content=applied.content,
-            references=applied.references,
-            selection=tuple(it for it in known.selection if it not in applied.removed),
-            needs_context=known.needs_context or gap,
-            confirmed=True,
-        )
+        updated, applied = steps.updated(event, known)
         self._standing.followed(event)
         return [self._changed(updated, applied.changed, applied.removed)]
 
@@ -403,15 +354,7 @@ class Follower:
         known = self._contexts.get(event.anchor)
         if known is None:
             return []
-        version = event.version_id
-        gap = bool(version) and version not in {known.version_id, *known.past_versions}
-        selected = tuple(it for it in selected_in(event.items) if known.knows(it) or gap)
-        chosen = replace(
-            known,
-            selection=selected,
-            needs_context=known.needs_context or gap,
-            confirmed=True,
-        )
+        chosen = steps.selected(event, known)
         self._put(chosen)
         self._standing.followed(event)
         return [SelectionChanged(chosen)]

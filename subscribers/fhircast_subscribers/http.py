@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import quote, urlencode, urlsplit
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 Token: TypeAlias = str | Callable[[], Awaitable[str]] | None
 """A bearer token, something that fetches a fresh one for each request, or None for a hub without
 authentication."""
+
+logger = logging.getLogger(__name__)
 
 _MAX_REASON = 300
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
@@ -45,6 +48,8 @@ class HubHttp:
 
     def __init__(self, hub_url: str, token: Token, *, timeout_seconds: float) -> None:
         self.hub_url = hub_url.rstrip("/")
+        if hub_url.startswith("http://") and not is_loopback(hub_url):
+            logger.warning("hub.url is plain http: patient data travels unencrypted (GEN-01)")
         self._token = token
         self._http = httpx.AsyncClient(
             timeout=timeout_seconds, trust_env=not is_loopback(hub_url), follow_redirects=False
@@ -68,9 +73,9 @@ class HubHttp:
         Raises:
             RequestRefused: The hub refused.
             NoAnswer: It did not answer.
-            InvalidAnswer: It accepted without an endpoint.
+            InvalidAnswer: It accepted without an endpoint, or with one that is less safe.
 
-        Spec: 2.4; SUB-01 … SUB-05, SUB-10, IRA-SUB-01.
+        Spec: 2.4; GEN-02, SUB-01 … SUB-05, SUB-10, IRA-SUB-01.
         """
         form = {
             "hub.channel.type": "websocket",
@@ -87,6 +92,8 @@ class HubHttp:
         granted = answer.get("hub.channel.endpoint")
         if not isinstance(granted, str) or not granted.startswith(("ws://", "wss://")):
             raise InvalidAnswer("the hub accepted the subscription without an endpoint (SUB-14)")
+        if granted.startswith("ws://") and self.hub_url.startswith("https://"):
+            raise InvalidAnswer("the hub handed out an endpoint without encryption (GEN-02)")
         return granted
 
     async def unsubscribe(self, topic: str, endpoint: str) -> None:

@@ -33,26 +33,6 @@ def is_known_open(event: Notification, known: OpenContext) -> bool:
     return not known.event_id and not is_next and event.items == known.items
 
 
-def reopened(event: Notification, known: OpenContext) -> OpenContext:
-    """Return an open context that was opened again by another event (D-11).
-
-    With a prior version it is the same context further on; without one the hub had closed it.
-    """
-    prior, version = event.prior_version_id, event.version_id
-    goes_on = bool(prior) or not version
-    return known.at_version(
-        version,
-        items=event.items,
-        event_id=event.id,
-        opened_at=event.happened_at,
-        content=known.content if goes_on else {},
-        references=known.references if goes_on else {},
-        selection=(),
-        needs_context=known.needs_context or (prior != known.version_id if version else False),
-        confirmed=True,
-    )
-
-
 def content_difference(before: OpenContext, after: OpenContext) -> list[Change]:
     """Return what the answer to a GET changed in the content of a context that was shown."""
     changed = tuple(key for key, it in after.content.items() if before.content.get(key) != it)

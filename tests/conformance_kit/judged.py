@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 KEY = "made-up-key-for-the-tests-of-the-kit-only"
 
-QUICK = Timers(ack=1.0, unresponsive_after=3, grace=0.5, ping=0.5, unused_endpoint=2.0, silence=0.3)
+QUICK = Timers(ack=2.0, unresponsive_after=3, grace=1.0, ping=1.0, unused_endpoint=4.0, silence=0.3)
 """Timers that let a whole run end within seconds."""
 
 
@@ -59,7 +59,7 @@ async def hub_under_test(profile: Profile, **settings: str) -> AsyncIterator[Hub
 
 async def judge(hub: HubUnderTest, only: Sequence[str] = ()) -> Run:
     """Run the kit on a hub."""
-    return await run_checks(hub, select_checks(all_checks(), hub.profile, only), parallel=16)
+    return await run_checks(hub, select_checks(all_checks(), hub.profile, only), parallel=12)
 
 
 def not_passed(run: Run) -> list[str]:

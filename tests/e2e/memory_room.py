@@ -186,11 +186,11 @@ class App:
         await self.room.delivered()
         self._gone("left")
 
-    async def drop(self, *, is_noticed: bool) -> None:
-        """The network breaks; the hub sees it, or does not (D-44)."""
+    async def drop(self, code: int) -> None:
+        """The socket is gone; the hub sees this close code, or with 0 nothing (D-44)."""
         link, inbox = self._link, self.inbox
-        if is_noticed and link is not None and inbox is not None:
-            await self.room.hub.left(link, inbox, 1006)
+        if code and link is not None and inbox is not None:
+            await self.room.hub.left(link, inbox, code)
             await self.room.delivered()
         self.inbox = self._link = None
         self.follower.lost()
@@ -250,7 +250,7 @@ def shown_by(view: bytes) -> tuple[str, list[Json], dict[str, Json]]:
     answer = decode(view)
     items = [it for it in answer["context"] if it["key"] != "content"]
     bundles = [it["resource"] for it in answer["context"] if it["key"] == "content"]
-    content = {it["fullUrl"]: it["resource"] for one in bundles for it in one["entry"]}
+    content = {it["fullUrl"]: it["resource"] for one in bundles for it in one.get("entry", [])}
     anchors = [it["resource"] for it in items]
     of_type = [it for it in anchors if it["resourceType"] == answer["context.type"]]
     anchor = f"{of_type[0]['resourceType']}/{of_type[0]['id']}" if of_type else ""

@@ -395,6 +395,15 @@ def test_an_open_that_was_granted_and_sent_does_not_come_again() -> None:
     assert notify(channel, 4, name=OPEN)
 
 
+def test_opens_granted_during_a_replay_come_with_it() -> None:
+    """D-12, REP-01: from a session that knows what passed by under the former rights."""
+    channel = waiting()
+    channel.connected(0)
+    assert channel.granted_opens(opens("e2"), 0, granted={OPEN.key}, revision=2) == NOTHING
+    assert channel.replay(opens("e1"), revision=1, now=0) == NOTHING
+    assert channel.replay(opens("e2"), revision=2, now=0).frames == (b"<e2>",)
+
+
 def test_a_second_grant_keeps_what_the_first_covers() -> None:
     """D-12: until the events have passed by."""
     channel = live()
@@ -624,6 +633,19 @@ def test_who_loses_the_next_socket_too_gets_it_all_the_same() -> None:
     notify(channel, 2, now=5)
     channel.connected(6)
     assert channel.replay(opens("e0"), revision=2, now=6).frames == (b"<e0>", b"<e1>", b"<e2>")
+
+
+def test_a_derived_open_since_the_break_is_not_sent_before_its_turn() -> None:
+    """DER-02, D-45: what it adds is judged when the events before it are sent."""
+    channel = live(GRACE)
+    channel.closed(1006, 1)
+    channel.deliver([delivery("e1", "p1", implied=False)], revision=1, now=2)
+    derive(channel, 2, "p1")
+    derive(channel, 3, "p2")
+    channel.connected(3)
+    frames = channel.replay(opens("e1", "e3"), revision=3, now=3).frames
+    assert frames == (b"<e1>", b"<e3>")
+    assert channel.shown == {"Patient": "p2"}
 
 
 def test_more_than_can_be_kept_since_the_break_is_replayed() -> None:

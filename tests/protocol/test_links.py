@@ -55,6 +55,7 @@ def test_an_update_may_change_everything_but_the_links(opened: Json, changed: Js
         (STUDY, {"subject": {"reference": "Patient/pt-2"}}),
         (REPORT, {"subject": {"reference": "Patient/pt-2"}}),
         (REPORT, {"basedOn": [{"identifier": accession("GH7")}]}),
+        ({**STUDY, "basedOn": REPORT["basedOn"]}, {"basedOn": None}),
         (PATIENT, {"identifier": None}),
         (PATIENT, {"identifier": []}),
         (PATIENT, {"identifier": [*PATIENT["identifier"], mrn("4438002")]}),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any
+from itertools import count
+from typing import Any
 
 import msgspec
 import pytest
 from builders import (
     BASE,
+    ENCOUNTER,
     IRA,
     NOON,
     OBSERVATION,
@@ -17,6 +19,7 @@ from builders import (
     STUDY,
     Json,
     bundle,
+    event,
     item,
     judge,
     message,
@@ -26,6 +29,7 @@ from builders import (
     value,
 )
 from fhircast_hub.protocol.content import UpdateRules, parse_updates
+from fhircast_hub.protocol.dialects import Dialect, with_post_ids
 from fhircast_hub.protocol.errors import FhircastError
 from fhircast_hub.protocol.events import parse_event_name, parse_subscribed_name
 from fhircast_hub.protocol.messages import (
@@ -36,13 +40,16 @@ from fhircast_hub.protocol.messages import (
     reference_key,
 )
 from fhircast_hub.protocol.scopes import parse_scopes
+from fhircast_hub.protocol.session import Rules
 from fhircast_hub.protocol.subscription import parse_subscription_request
 from fhircast_hub.protocol.views import encode_current_context, replay
 from hypothesis import given
 from hypothesis import strategies as st
 
-if TYPE_CHECKING:
-    from fhircast_hub.protocol.session import Rules
+NAMELESS = {key: it for key, it in OBSERVATION.items() if key != "id"}
+POST = {"request": {"method": "POST"}, "resource": NAMELESS}
+DIALECTS = Rules(ira=True, dialects=frozenset(Dialect))
+STRICT = Rules(refuses_post=True, refuses_profile_faults=True, updates_current_only=True)
 
 _ref = ref("DiagnosticReport/dr-1", "report")
 VALID: list[Json] = [
@@ -58,6 +65,21 @@ VALID: list[Json] = [
         "SyncError",
         [item({"resourceType": "OperationOutcome", "issue": [{"code": "processing"}]})],
     ),
+    message(
+        "DiagnosticReport-select",
+        [_ref, {"key": "select", "reference": [{"reference": "Observation/ob-1"}]}],
+    ),
+    message("DiagnosticReport-open", [item(STUDY)]),
+    message("DiagnosticReport-close", [item(REPORT), item(STUDY)]),
+    message(
+        "DiagnosticReport-update",
+        [
+            item(STUDY),
+            item(bundle({"request": {"method": "POST"}, "resource": NAMELESS}), "updates"),
+        ],
+    ),
+    message("Encounter-open", [item(ENCOUNTER), item(PATIENT)]),
+    message("org.example.thing", [item(PATIENT), {"key": "extension", "data": {}}]),
 ]
 
 text = st.text(max_size=20) | st.sampled_from(["Patient", "Patient/pt-1", "v1", "PUT", "report"])
@@ -116,15 +138,20 @@ def test_every_timestamp_keeps_its_moment(when: Any) -> None:
         assert parse_timestamp(when.isoformat()).utcoffset() == NOON.utcoffset()
 
 
-@pytest.mark.parametrize("rules", [BASE, IRA], ids=["base", "ira"])
+@pytest.mark.parametrize(
+    "rules", [BASE, IRA, DIALECTS, STRICT], ids=["base", "ira", "dialects", "strict"]
+)
 @given(body=nearly_valid())
 def test_a_request_is_judged_or_refused_and_what_is_accepted_can_be_shown(
     rules: Rules, body: bytes
 ) -> None:
     """2.3, 2.6: EVT-03; 2xx or 4xx, and the state can always be sent and read."""
     session = opened()
+    if rules is DIALECTS:
+        session = judge(session, event("DiagnosticReport-open", item(STUDY)), "v1", rules).session
     try:
-        decision = judge(session, parse_notification(body), "v2", rules)
+        request = with_post_ids(parse_notification(body), map(str, count()))
+        decision = judge(session, request, "v2", rules)
     except FhircastError:
         return
     assert decision.broadcast is not None

@@ -301,3 +301,13 @@ def test_a_rejected_request_leaves_the_session_as_it_was(request_: EventNotifica
         judge(session, request_, rules=IRA)
     assert (session.revision, session.current) == (same.revision, same.current)
     assert content_of(session) == []
+
+
+def test_what_the_open_only_refers_to_is_not_removed_either() -> None:
+    """2.10, RAD-150: CONT-13, IRA-HUB-11; but it may be shared."""
+    by_reference = event("DiagnosticReport-open", item(REPORT), ref("Patient/pt-1", "patient"))
+    session = session_after(by_reference)
+    with pytest.raises(InvalidRequest, match="cannot be removed"):
+        judge(session, update_event(REPORT, "v1", [delete("Patient/pt-1")]))
+    shared = judge(session, update_event(REPORT, "v1", [put(PATIENT)]), "v2").session
+    assert "Patient/pt-1" in shared.contexts[DR_1].content

@@ -164,6 +164,20 @@ def test_an_unsubscribe_form_is_read() -> None:
     assert request.lease_seconds is None
 
 
+def test_ira_wants_the_endpoint_of_an_unsubscribe() -> None:
+    """RAD-152: IRA-HUB-13, where the base profile finds it by the name (D-48)."""
+    for endpoint in (None, ""):
+        assert form(UNSUBSCRIBE, hub__channel__endpoint=endpoint).endpoint_id == ""
+        with pytest.raises(InvalidRequest, match=r"^hub\.channel\.endpoint: missing"):
+            form(UNSUBSCRIBE, ira=True, hub__channel__endpoint=endpoint)
+
+
+def test_a_topic_of_blanks_is_empty() -> None:
+    """2.4: SUB-03."""
+    with pytest.raises(InvalidRequest, match=r"^hub\.topic"):
+        form(SUBSCRIBE, hub__topic="  ")
+
+
 @pytest.mark.parametrize("body", [b"\xff", b"hub.topic=%ff", b"a=1&" * 100])
 def test_what_is_no_form_is_refused(body: bytes) -> None:
     """2.4: SUB-01."""

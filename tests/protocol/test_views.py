@@ -28,9 +28,9 @@ from builders import (
     update_event,
     value,
 )
-from fhircast_hub.protocol.derive import Derive, derived_opens
+from fhircast_hub.protocol.derive import Derive, derived_opens, is_derived_from
 from fhircast_hub.protocol.session import anchor_of
-from fhircast_hub.protocol.views import encode_current_context, replay
+from fhircast_hub.protocol.views import encode_current_context, replay, shown_after
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,7 +66,7 @@ def test_replay_holds_the_newest_open_of_each_anchor_type() -> None:
 
 def test_replay_holds_only_what_was_subscribed() -> None:
     """2.4: REP-02."""
-    session = session_after(open_event(PATIENT, id="p1"), open_case(1, id="r1"))
+    session = session_after(open_event(PATIENT, id="p1"), open_event(STUDY_2, id="s2"))
     [patient] = replay(session, only("patient-open"))
     assert patient.id == "p1"
 
@@ -292,21 +292,28 @@ def test_a_patient_that_was_opened_by_itself_gives_way_to_the_current_one() -> N
     assert replayed_to(session, "patient-open") == ["Patient/pt-1"]
 
 
-def test_the_same_patient_comes_as_it_was_first_told() -> None:
-    """2.5: DER-02, REP-03; who was there got the requested open and nothing derived."""
+def test_the_derived_open_stands_for_a_patient_that_was_opened_earlier() -> None:
+    """2.4: REP-01, EVT-10; who comes back with something newer would pass the earlier one over."""
     session = session_after(open_event(PATIENT, id="p1", at=after(-9)), open_case(1))
-    [only_one] = replay(session, only("patient-open"))
-    assert (only_one.id, only_one.version_id) == ("p1", "v1")
+    [derived] = replay(session, only("patient-open"))
+    assert derived.happened_at == after(0)
+    assert session.current_context is not None
+    assert is_derived_from(session.current_context.opened, derived.id)
 
 
-def test_the_first_open_of_a_patient_does_not_come_before_what_it_supersedes() -> None:
-    """2.4: D-13; the last frame leaves the subscriber on the current patient."""
-    study_of_another = open_event(STUDY_2, PATIENT_2, at=after(-5))
-    report = event("DiagnosticReport-open", item(REPORT), item(PATIENT))
-    session = session_after(open_event(PATIENT, id="p1", at=after(-9)), study_of_another, report)
-    frames = replay(session, only("patient-open", "imagingstudy-open"))
-    assert [anchor_of(it) for it in frames] == ["ImagingStudy/is-2", "Patient/pt-1"]
-    assert frames[-1].id != "p1"
+def test_what_a_replay_surely_shows() -> None:
+    """DER-02: the latest open or what is derived from it; an older open may be passed over."""
+    session = opened(1, 2)
+    for keys in (["patient-open"], ["diagnosticreport-open"]):
+        opens = replay(session, only(*keys))
+        assert shown_after(session, opens)["Patient"] == "Patient/pt-2"
+    assert shown_after(session, []) == {}
+    bare = session_after(open_case(1, at=after(-9)), open_event(STUDY))
+    assert shown_after(bare, replay(bare, only("patient-open"))) == {}
+    closed = session_after(open_case(1), open_event(STUDY), close_event(STUDY))
+    assert shown_after(closed, replay(closed, only("patient-open"))) == {}
+    home = session_after(open_case(1), event("Home-open"))
+    assert shown_after(home, replay(home, everything)) == {}
 
 
 def test_an_older_open_that_came_late_does_not_stand_for_its_type() -> None:

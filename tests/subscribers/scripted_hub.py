@@ -187,8 +187,11 @@ class ScriptedHub:
         event = message["event"]
         name, context = event["hub.event"].lower(), event["context"]
         version = event.get("context.versionId", self.current["context.versionId"])
-        if name.endswith("-close") or name == "home-open":
+        is_about_current = self._anchor_id(context) == self._anchor_id(self.current["context"])
+        if name == "home-open" or (name.endswith("-close") and is_about_current):
             self.current = NOTHING_CURRENT
+        elif name.endswith(("-close", "-update")) and not is_about_current:
+            return
         elif name.endswith("-open"):
             anchor_type = event["hub.event"].split("-")[0]
             self._content = {}
@@ -207,6 +210,13 @@ class ScriptedHub:
             "context.versionId": version,
             "context": [*opened, shared] if opened else [],
         }
+
+    def _anchor_id(self, context: list[Json]) -> str:
+        """Return the id of the first item, which every sender here makes the anchor."""
+        first = context[0] if context else {}
+        reference = first.get("reference") or {}
+        named: str = (first.get("resource") or {}).get("id") or reference.get("reference", "")
+        return named.rsplit("/", 1)[-1]
 
     async def _fail(self, fault: Fault) -> Response:
         if isinstance(fault, int):

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from subscribers.scripted_hub import ScriptedHub
+
 TOPIC = "reading-room-2"
 
 
@@ -102,3 +104,66 @@ async def test_wrong_use_is_told_before_anything_is_sent() -> None:
         _out, err = await dictation.communicate()
         assert dictation.returncode == 2
         assert b"--topic must not be empty" in err
+
+
+async def test_started_session_is_told_and_evidence_joins_it(hub_url: str) -> None:
+    """IRA-ID-03, IRA-SUB-01, IRA-EC-01: without a topic a session is started; names are unique."""
+    async with running("viewer", "--hub", hub_url, "--json") as viewer:
+        told = await line_with(viewer, "session")
+        assert told["hub.url"] == hub_url
+        topic = told["hub.topic"]
+        options = ["--hub", hub_url, "--topic", topic, "--value", "6.50"]
+        async with (
+            running("evidence", *options),
+            running("watcher", "--hub", hub_url, "--topic", topic, "--json") as watcher,
+            connect(hub_url, topic, name="WL", settings=FAST) as session,
+        ):
+            await line_with(watcher, "in sync")
+            await session.open(reading_case())
+            await line_with(watcher, "opened")
+            assert len((await line_with(viewer, "content"))["changed"]) == 1
+            current = session.current
+            assert current is not None
+            assert encode(current.resources("Observation")[0]).count(b"6.50") == 1
+
+
+async def test_logout_ends_an_application(hub_url: str) -> None:
+    """INF-02, UNS-06: the user is gone, so is the subscription; nobody is told of a loss."""
+    async with (
+        connect(hub_url, TOPIC, name="WL", settings=FAST) as session,
+        running("viewer", "--hub", hub_url, "--topic", TOPIC, "--json") as viewer,
+    ):
+        await line_with(viewer, "in sync")
+        await session.logout()
+        assert await viewer.wait() == 0
+        assert session.sync.in_sync
+
+
+async def test_sigterm_unsubscribes_before_it_closes(scripted: ScriptedHub) -> None:
+    """UNS-01, UNS-06: seen by the hub as a POST, then the end of the socket."""
+    options = ["--hub", scripted.hub_url, "--topic", scripted.topic, "--json"]
+    async with running("worklist", *options) as worklist:
+        await line_with(worklist, "in sync")
+        assert not scripted.unsubscribes
+        worklist.send_signal(signal.SIGTERM)
+        assert await worklist.wait() == 0
+        assert len(scripted.unsubscribes) == 1
+        assert scripted.closes
+
+
+async def test_two_viewers_have_different_names(scripted: ScriptedHub) -> None:
+    """IRA-SUB-01: a name that is likely to be unique in the session."""
+    options = ["--hub", scripted.hub_url, "--topic", scripted.topic, "--json"]
+    async with running("viewer", *options) as one, running("viewer", *options) as two:
+        await line_with(one, "in sync")
+        await line_with(two, "in sync")
+    first, second = (it["subscriber.name"] for it in scripted.subscribes)
+    assert first != second
+    assert first.startswith("Image Display ")
+
+
+async def test_capability_statement_is_printed() -> None:
+    """IRA-SUB-11."""
+    async with running("capability", "image-display") as command:
+        out, _err = await command.communicate()
+        assert json.loads(out)["kind"] == "instance"

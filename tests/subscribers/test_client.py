@@ -155,6 +155,19 @@ async def test_late_answer_is_202_and_a_later_refusal_a_sync_error(scripted: Scr
         assert [it["code"] for it in codes] == [event_id, "DiagnosticReport-open", name, name]
 
 
+async def test_logout_that_was_received_can_still_be_refused(scripted: ScriptedHub) -> None:
+    """INF-02, ACK-04: the user was asked and does not want to go yet."""
+    async with joined(scripted) as session:
+        await scripted.send("UserLogout", [])
+        async for received in session:
+            if received.notification is not None:
+                await received.answer(202)
+                await received.answer(409, "unsaved dictation")
+                break
+        codes = scripted.posts[0]["event"]["context"][0]["resource"]["issue"][0]["details"]
+        assert codes["coding"][1]["code"] == "UserLogout"
+
+
 async def test_updates_are_not_refused(scripted: ScriptedHub) -> None:
     """SYNC-11, D-17: refused locally, answered 200."""
     async with joined(scripted) as session:
@@ -202,6 +215,7 @@ async def test_update_outside_the_current_context_is_answered_and_kept(
 async def test_older_open_is_answered_but_not_followed(scripted: ScriptedHub) -> None:
     """EVT-10: an older message is passed over, and acknowledged."""
     newer, older = reading_case(1).open_items(), reading_case(2).open_items()
+    scripted.read_faults.extend([405] * 9)  # no GET repairs what the follower gets wrong
     async with joined(scripted) as session:
         await scripted.send("DiagnosticReport-open", newer)
         event_id = "older"

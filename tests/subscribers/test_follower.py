@@ -425,6 +425,16 @@ def test_event_that_was_too_large_is_out_of_sync_until_it_was_read() -> None:
     assert follower.in_sync
 
 
+def test_late_update_that_is_too_large_moves_no_version_back() -> None:
+    """CONT-19, IRA-SUB-07: a GET already contained it."""
+    follower = following(open_frame())
+    take(follower, got(1, "v3", OBSERVATION))
+    event = read_frame(update_frame("v2", "v1", put(OBSERVATION)))
+    assert isinstance(event, Notification)
+    follower.pass_over(event)
+    assert follower.contexts[ANCHOR].version_id == "v3"
+
+
 def test_own_refusal_is_out_of_sync_until_it_is_followed() -> None:
     """ACK-04, SYNC-13."""
     follower = following(open_frame(id="e-1"))

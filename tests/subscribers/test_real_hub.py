@@ -7,15 +7,21 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from builders import observation
+import pytest
+from builders import case, observation
 from fhircast_subscribers import (
     Connection,
     Dictation,
+    EvidenceCreator,
+    FhirVersion,
     Viewer,
+    Watcher,
     Worklist,
     connect,
     follow,
+    report_context,
 )
+from fhircast_subscribers.actors import WITH_USER
 from subscribers.clients import FAST, reading_case, shows
 from subscribers.real_hub import real_hub
 from subscribers.scripted_hub import until
@@ -324,6 +330,52 @@ async def test_hub_shutdown_is_told_and_tried_again() -> None:
         session = await session_context.__aenter__()
     await shows(session, lambda it: it.sync.connection is Connection.LOST)
     await session_context.__aexit__(None, None, None)
+
+
+@pytest.mark.parametrize("fhir", list(FhirVersion))
+async def test_ira_profile_takes_all_that_the_applications_share(fhir: FhirVersion) -> None:
+    """IRA-CC-02, IRA-EC-01, IRA-PR-01, IRA-PR-04, PROF-11: in R4 and R5, on a hub in IRA mode."""
+    report, patient, study = case(1)
+    opened = report_context(report, patient, study, fhir=fhir)
+    prior = {**case(7)[2], "subject": {"reference": "Patient/pt-1"}}
+    async with (
+        real_hub(profile="ira") as hub_url,
+        connect(hub_url, TOPIC, name="ID", events=WITH_USER, settings=FAST) as session,
+        connect(hub_url, TOPIC, name="EC", events=WITH_USER, settings=FAST) as other,
+    ):
+        viewer, evidence = Viewer(session, fhir=fhir), EvidenceCreator(other)
+        running = [asyncio.create_task(follow(session, viewer))]
+        running.append(asyncio.create_task(follow(other, evidence)))
+        await viewer.open_report(opened)
+        await until(lambda: viewer.shown and evidence.shown)
+        await viewer.share_measurement(8.2, instance=("1.2", "1.2.3"))
+        await viewer.share_note("spiculated")
+        await viewer.add_comparison(prior)
+        await evidence.share(ANCHOR, [observation("ob-7")])
+        await until(lambda: viewer.comparisons and len(viewer.measurements) == 3)
+        assert len(viewer.annotations) == (1 if fhir is FhirVersion.R5 else 0)
+        await viewer.remove_comparison("is-7")
+        await viewer.close_report()
+        await until(lambda: not viewer.shown and not evidence.shown)
+        for it in running:
+            it.cancel()
+
+
+async def test_sign_tells_the_status_before_the_close(hub_url: str) -> None:
+    """IRA-RC-03, CONT-14, IRA-W-01: a watcher sees the final status, then the close."""
+    async with (
+        reading_room(hub_url) as room,
+        connect(hub_url, TOPIC, name="W", settings=FAST) as session,
+    ):
+        watcher = Watcher()
+        running = asyncio.create_task(follow(session, watcher))
+        await room.worklist.open_case(ANCHOR)
+        await room.all_show(ANCHOR)
+        room.dictation.type("8 mm nodule.")
+        await room.dictation.sign()
+        await until(lambda: watcher.log and not watcher.log[0].is_open)
+        assert (watcher.log[0].report, watcher.log[0].status) == (ANCHOR, "final")
+        running.cancel()
 
 
 async def test_ira_profile_takes_what_we_send() -> None:

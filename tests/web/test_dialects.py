@@ -179,3 +179,17 @@ async def test_updates_of_another_than_the_current_context(
         "supportsGetCurrentContext": True,
         "supportsNonCurrentContextUpdates": allowed == "1",
     }
+
+
+async def test_a_large_event_does_not_fill_the_log(
+    start_hub: StartHub, caplog: pytest.LogCaptureFixture
+) -> None:
+    """D-31: one line an event, however many faults it has."""
+    caplog.set_level(logging.INFO, "fhircast_hub")
+    hub = await start_hub()
+    await hub.wire.join(TOPIC, ALL_EVENTS)
+    studies = [item({"resourceType": "ImagingStudy", "id": f"s-{it}"}) for it in range(50)]
+    await hub.wire.post(request("DiagnosticReport-open", item(REPORT), item(PATIENT), *studies))
+    [line] = [it.getMessage() for it in caplog.records if "let pass" in it.getMessage()]
+    assert line.count("PROF-05") == 8
+    assert line.endswith("and 142 more")

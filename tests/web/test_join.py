@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from builders import TOPIC, after, open_case, value
+from builders import REPORT, TOPIC, after, close_event, open_case, value
+from fhircast_conformance.wire import REPORT_EVENTS
 from fhircast_hub.backends.base import BackendLimits, Published
 from fhircast_hub.backends.memory import MemoryBackend
 from fhircast_hub.clock import SystemClock
@@ -19,6 +21,7 @@ from fhircast_hub.security.tokens import NoAuthentication
 from fhircast_hub.web.outbox import Outbox
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from datetime import datetime
 
     from fhircast_hub.clock import Clock
@@ -131,6 +134,42 @@ async def test_the_lease_of_a_late_connection_is_what_the_token_leaves() -> None
     frames = outbox()
     await hub.join(record, frames)
     assert value(await frames.take() or b"")["hub.lease_seconds"] == 10
+
+
+@pytest.fixture
+async def running(hub: Hub) -> AsyncIterator[Hub]:
+    """A hub that delivers."""
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(hub.run(stop))
+        yield hub
+        stop.set()
+
+
+async def test_a_close_during_a_break_reaches_who_never_acknowledges(running: Hub) -> None:
+    """D-45, D-41: back within the grace, it hears what happened meanwhile, in order."""
+    events = {it.lower(): it for it in REPORT_EVENTS}
+    silent, other = [
+        await running.find(await running.subscribe(replace(asked("x"), events=events), GRANT))
+        for _ in range(2)
+    ]
+    assert silent is not None
+    assert other is not None
+    frames, witness = outbox(), outbox()
+    await running.join(other, witness)
+    link = await running.join(silent, frames)
+    assert link is not None
+    await running.request_change(open_case(1, at=after(0)), GRANT)
+    await witness.take()
+    await witness.take()
+    await running.left(link, frames, 1006)
+    closed = close_event(REPORT, at=after(1))
+    await running.request_change(closed, GRANT)
+    await witness.take()
+    again = outbox()
+    await running.join(silent, again)
+    assert value(await again.take() or b"")["hub.mode"] == "subscribe"
+    assert value(await again.take() or b"")["id"] == closed.id
 
 
 class LaggingBackend(MemoryBackend):

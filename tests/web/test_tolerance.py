@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 import pytest
@@ -98,3 +99,22 @@ async def test_an_extension_passes_as_it_is(hub: RunningHub) -> None:
     assert (await socket.followed())["event"]["context"][-1] == extension
     answer = await hub.wire.post({**patient_request(2), "extension": []})
     assert (answer.status_code, answer.text.split(":")[0]) == (400, "extension")
+
+
+@pytest.mark.parametrize(
+    ("frame", "said"), [(b"\x00\x01", "a binary frame"), ('{"id":', "a frame that is no JSON")]
+)
+async def test_a_frame_that_is_none_of_ours(
+    hub: RunningHub, caplog: pytest.LogCaptureFixture, frame: str | bytes, said: str
+) -> None:
+    """GEN-02, D-38: logged once a socket, without its content; everybody stays connected."""
+    caplog.set_level(logging.INFO, "fhircast_hub")
+    odd, other = [await hub.wire.join(TOPIC, ALL_EVENTS) for _ in range(2)]
+    for sent in (frame, frame, {"hub.channel.endpoint": odd.endpoint}):
+        await odd.send(sent)
+    await hub.wire.post(patient_request())
+    for socket in (odd, other):
+        assert (await socket.followed())["event"]["hub.event"] == "Patient-open"
+    assert [it.getMessage() for it in caplog.records if "passed over" in it.getMessage()] == [
+        f"passed over: {said}"
+    ]

@@ -145,7 +145,7 @@ class Channel:
         frames = [self._confirmation(now)]
         if not self._resumable or (was_live and not self._responds):
             # Not to be resumed either if this socket too goes before the open contexts are sent.
-            self._resumable = False
+            self._resumable, self._owes_opens = False, True
             self._forget()
         elif not self._owes_opens:
             for it in self._unanswered.take_all():
@@ -220,7 +220,8 @@ class Channel:
         if not (self.is_connected or self._resumable):
             return ()
         wanted = [it for it in group if revision > self._covered.get(it.name.key, -1)]
-        due = news(wanted, self.shown)
+        # What is owed the open contexts first is judged after them, in `replay`.
+        due = wanted if self._owes_opens else news(wanted, self.shown)
         for it in due:
             self._send(it, revision, now)
         return tuple(it.frame for it in due) if self.state is State.LIVE else ()
@@ -316,6 +317,8 @@ class Channel:
         """
         if self.state is State.HELD:
             self._resumable = False  # the opens come with the replay at the re-join
+        if self.state is State.REPLAYING:
+            self._unanswered.missed(revision)  # passed by under the former rights
         if self.state is not State.LIVE:
             return NOTHING
         still = {key: it for key, it in self._covered.items() if it > self._revision}

@@ -153,8 +153,9 @@ def parse_updates(
 
     Args:
         bundle: The Bundle's JSON.
-        opened: Resources of the anchor's open event by "Type/id": they may change, but neither go
-            (CONT-13) nor point to another patient, study or accession number (IRA-HUB-11).
+        opened: Resources of the anchor's open event by "Type/id", b"" for one that it only refers
+            to: they may change, but neither go (CONT-13) nor point to another patient, study or
+            accession number (IRA-HUB-11).
         rules: What the site decided.
 
     Raises:
@@ -200,7 +201,7 @@ def _change(
     key = f"{head.resource_type}/{head.id}"
     if entry.request.method == "PUT" and entry.request.url not in {"", key}:
         _require_same_target(entry.request.url, key, f"{field}.request.url")
-    if key in opened:
+    if opened.get(key):
         check_links(
             head.resource_type,
             opened[key],

@@ -107,7 +107,7 @@ def check_links(
             rule="IRA-HUB-11",
         )
     accessions, new_accessions = _accessions(before.based_on), _accessions(after.based_on)
-    if not _is_kept(accessions, new_accessions, may_be_left_out=True):
+    if not _is_kept(accessions, new_accessions, may_be_left_out=may_be_left_out):
         raise AnchorLinkBroken(
             f"{field}.basedOn", "the accession number would change", rule="IRA-HUB-11"
         )

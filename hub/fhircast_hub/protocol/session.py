@@ -118,8 +118,8 @@ class OpenContext:
         return ""
 
     def resources(self) -> dict[str, bytes]:
-        """Return the resources of the open event by "Type/id"."""
-        return {it.target: it.resource for it in self.opened.context if it.head and it.target}
+        """Return the resources of the open event by "Type/id"; b"" for one it only refers to."""
+        return {it.target: it.resource for it in self.opened.context if it.target}
 
     def holds(self, key: str) -> bool:
         """Tell whether a resource ("Type/id") was opened or is shared in this context."""

@@ -124,18 +124,21 @@ def parse_subscription_request(body: bytes, *, ira: bool) -> SubscriptionRequest
     if ira and not name and mode == "subscribe":
         raise InvalidRequest("subscriber.name", "missing or empty", rule="IRA-HUB-04")
     topic = form.get("hub.topic", "")
-    if not topic:
+    if not topic.strip():
         raise InvalidRequest("hub.topic", "missing or empty", rule="SUB-03")
     for field, value in (("hub.topic", topic), ("subscriber.name", name)):
         if len(value) > MAX_ID_LENGTH:
             raise InvalidRequest(field, f"longer than {MAX_ID_LENGTH} characters", rule="2.4")
     leaves = mode == "unsubscribe"
+    endpoint_id = _parse_endpoint(form.get("hub.channel.endpoint", ""))
+    if ira and leaves and not endpoint_id:
+        raise InvalidRequest("hub.channel.endpoint", "missing or empty", rule="IRA-HUB-13")
     return SubscriptionRequest(
         is_unsubscribe=leaves,
         topic=topic,
         events={} if leaves else _parse_events(form.get("hub.events", "")),
         lease_seconds=None if leaves else _parse_lease(form.get("hub.lease_seconds")),
-        endpoint_id=_parse_endpoint(form.get("hub.channel.endpoint", "")),
+        endpoint_id=endpoint_id,
         subscriber_name=name,
     )
 

@@ -31,7 +31,7 @@ class Unanswered:
     """What was not answered; beyond its bounds the oldest goes.
 
     Attributes:
-        lost_revision: Revision of the newest that had to go, -1 if none had to.
+        lost_revision: Revision of the newest that is missing here, -1 if none is.
     """
 
     __slots__ = ("_bytes", "_kept", "_max_bytes", "_max_frames", "lost_revision")
@@ -62,13 +62,17 @@ class Unanswered:
         fits = True
         while len(self._kept) > self._max_frames or self._bytes > self._max_bytes:
             lost = self._remove(next(iter(self._kept)))
-            self.lost_revision = max(self.lost_revision, lost.revision)
+            self.missed(lost.revision)
             fits = False
         return fits
 
     def drop(self, event_id: str) -> Kept | None:
         """Forget one and return it, None if it is not there."""
         return self._remove(event_id) if event_id in self._kept else None
+
+    def missed(self, revision: int) -> None:
+        """Note that events up to this revision may not be here."""
+        self.lost_revision = max(self.lost_revision, revision)
 
     def take_all(self) -> list[Kept]:
         """Forget all, with what was lost, and return them."""

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import Raw
 
-from fhircast_hub.protocol.derive import Derive, contexts_of, derived_opens
+from fhircast_hub.protocol.delivery import NOTHING_SHOWN
+from fhircast_hub.protocol.derive import Derive, contexts_of, derived_opens, is_derived_from
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from fhircast_hub.protocol.events import EventName
@@ -42,8 +43,7 @@ def replay(
         for candidate in _candidates(session, context, subscribed, derive)
     ]
     newest = {it.shows: it for it in sorted(candidates, key=lambda it: it.order)}
-    chosen = sorted(newest.values(), key=lambda it: it.order)
-    opens = [_as_first_told(it, candidates, chosen).event for it in chosen]
+    opens = [it.event for it in sorted(newest.values(), key=lambda it: it.order)]
     if session.home is not None and subscribed(session.home.name):
         opens.append(session.home)
     return opens
@@ -56,12 +56,10 @@ class _Candidate:
     Attributes:
         event: The open, or one derived from it.
         order: In which candidates are told; the last of a type stands for it.
-        is_derived: Whether it is a derived one.
     """
 
     event: EventNotification
     order: tuple[bool, datetime, int]
-    is_derived: bool
 
     @property
     def shows(self) -> str:
@@ -82,29 +80,28 @@ def _candidates(
     when = (context is session.current_context, context.opened.happened_at)
     gets_it = subscribed(context.opened.name)
     if gets_it:
-        yield _Candidate(context.opened, (*when, _REQUESTED), is_derived=False)
+        yield _Candidate(context.opened, (*when, _REQUESTED))
     if derive is Derive.ALL or (derive is Derive.MISSING and not gets_it):
         for place, it in enumerate(derived_opens(context.opened)):
             if subscribed(it.name):
-                yield _Candidate(it, (*when, place), is_derived=True)
+                yield _Candidate(it, (*when, place))
 
 
-def _as_first_told(
-    chosen: _Candidate, candidates: list[_Candidate], others: list[_Candidate]
-) -> _Candidate:
-    """Return the requested open of a derived one's context, where that keeps the order (DER-02).
+def shown_after(session: Session, opens: Sequence[EventNotification]) -> Mapping[str, str]:
+    """Return what a subscriber shows after these opens of a replay, as far as that is certain.
 
-    Whoever was there got that open, and nothing derived after it; so a new subscriber gets it too,
-    unless it would then come before an open that it supersedes.
+    One that kept what it showed before passes over whatever is older than that (EVT-10); only the
+    topic's latest open, or what is derived from it, is followed by everybody.
+
+    Args:
+        session: The state of the topic.
+        opens: What `replay` returned, or a part of it.
     """
-    if not chosen.is_derived:
-        return chosen
-    target = contexts_of(chosen.event)[chosen.shows]
-    for it in candidates:
-        is_same = not it.is_derived and contexts_of(it.event).get(it.shows) == target
-        if is_same and not any(it.order < other.order < chosen.order for other in others):
-            return it
-    return chosen
+    latest = session.latest_open
+    if not opens or latest is None:
+        return NOTHING_SHOWN
+    is_latest = opens[-1] is latest or is_derived_from(latest, opens[-1].id)
+    return contexts_of(opens[-1]) if is_latest else NOTHING_SHOWN
 
 
 def encode_current_context(

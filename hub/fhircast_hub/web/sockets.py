@@ -8,6 +8,7 @@ import re
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+import msgspec
 from starlette.responses import PlainTextResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
@@ -96,6 +97,7 @@ class Sockets:
 
     async def _read(self, websocket: WebSocket, link: Link) -> int:
         """Feed responses to the channel until the socket is gone; return the close code."""
+        has_told = False
         while True:
             message = await websocket.receive()
             if message["type"] == "websocket.disconnect":
@@ -103,9 +105,23 @@ class Sockets:
             text = message.get("text")
             response = parse_response(text) if text is not None else None
             if response is None:
-                logger.debug("a frame that is no notification response was passed over")
+                # Odd frames of one socket are told once: they must not fill the log.
+                kind, level = _kind_of_frame(text)
+                logger.log(logging.DEBUG if has_told else level, "passed over: %s", kind)
+                has_told |= level == logging.INFO
                 continue
             await self._hub.responded(link, response)
+
+
+def _kind_of_frame(text: str | None) -> tuple[str, int]:
+    """Say what a subscriber sent, without any of it, and how loud to be about it (GEN-02, D-38)."""
+    if text is None:
+        return "a binary frame", logging.INFO
+    try:
+        msgspec.json.decode(text)
+    except (ValueError, RecursionError):
+        return "a frame that is no JSON", logging.INFO
+    return "a frame that is no notification response", logging.DEBUG
 
 
 async def _write(websocket: WebSocket, outbox: Outbox) -> None:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
-from fhircast_conformance.check import Blocked
-from fhircast_conformance.messages import new_case, put, target
-from fhircast_conformance.reading import content_of, name_of, version_of
+from fhircast_conformance.bench import FENCE
+from fhircast_conformance.check import Blocked, NotApplicable
+from fhircast_conformance.messages import message, new_case, put, target
+from fhircast_conformance.reading import bundle_of, content_of, name_of, shows, version_of
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable
@@ -99,29 +100,87 @@ async def acknowledging(bench: Bench, name: str, events: Iterable[str]) -> Socke
     return socket
 
 
-async def open_report(bench: Bench) -> tuple[Socket, Case, Json]:
+async def join_otherwise(bench: Bench, name: str, events: Iterable[str]) -> Socket:
+    """Join with other events than the rest asks for, which a hub may refuse (SUB-16, DER-03).
+
+    Raises:
+        NotApplicable: It did.
+    """
+    try:
+        return await bench.join(name, events)
+    except Blocked:
+        raise NotApplicable("the hub refuses a set of events unlike the others'") from None
+
+
+async def open_report(bench: Bench, events: Iterable[str] = REPORT) -> tuple[Socket, Case, Json]:
     """Open a report; return a subscriber that saw it, the case and the frame.
 
     Raises:
         Blocked: The hub did not go along.
     """
-    a = await bench.join("A", REPORT)
+    a = await bench.join("A", events)
     case = new_case()
     return a, case, await seen(bench, a, case.opens(bench.topic))
 
 
-async def shared_report(bench: Bench) -> tuple[Socket, Case, Json, Json]:
+async def versioned_report(bench: Bench) -> tuple[Socket, Case, str]:
+    """Open a report at a hub that shares content; return its version instead of the frame.
+
+    Raises:
+        NotApplicable: The hub does not share content.
+        Blocked: It did not go along, or gave no version (CONT-01).
+    """
+    bench.requires_event(CONTENT)
+    a, case, frame = await open_report(bench)
+    if not version_of(frame):
+        raise Blocked("the open has no version on which an update could be based (CONT-01)")
+    return a, case, version_of(frame)
+
+
+async def shared_report(
+    bench: Bench, events: Iterable[str] = REPORT
+) -> tuple[Socket, Case, Json, Json]:
     """Open a report and share an Observation in it; return both and the frame of the update.
 
     Raises:
         NotApplicable: The hub does not share content.
-        Blocked: It did not go along.
+        Blocked: It did not go along, or does not show what was shared.
     """
     bench.requires_event(CONTENT)
-    a, case, frame = await open_report(bench)
+    a, case, frame = await open_report(bench, events)
     observation = case.observation()
-    update = case.updates(bench.topic, version_of(frame), put(observation))
-    return a, case, observation, await seen(bench, a, update)
+    opened = version_of(frame)
+    frame = await seen(bench, a, case.updates(bench.topic, opened, put(observation)))
+    if version_of(frame) == opened:
+        raise Blocked("the version is still that of the open (CONT-04)")
+    readable = bench.declares("supportsGetCurrentContext", "getCurrentSupport")
+    if readable and not await holds(bench, observation):
+        raise Blocked("the content does not show what was shared")
+    return a, case, observation, frame
+
+
+async def require_current(bench: Bench, resource: Json) -> None:
+    """Make sure that a GET shows a resource of the current context's open (CTX-02).
+
+    Raises:
+        NotApplicable: The hub does not support reading the current context.
+        Blocked: It shows something else.
+    """
+    if not shows(await bench.context(), resource):
+        raise Blocked("GET does not show what was opened last (CTX-02)")
+
+
+async def content(bench: Bench) -> dict[str, Json]:
+    """Return the shared resources of the current context by "Type/id".
+
+    Raises:
+        NotApplicable: The hub does not support reading the current context.
+        Blocked: Reading it failed, or it holds no content Bundle (CTX-06).
+    """
+    view = await bench.context()
+    if not bundle_of(view):
+        raise Blocked("the current context holds no content Bundle")
+    return content_of(view)
 
 
 async def holds(bench: Bench, resource: Json) -> bool:
@@ -129,9 +188,23 @@ async def holds(bench: Bench, resource: Json) -> bool:
 
     Raises:
         NotApplicable: The hub does not support reading the current context.
-        Blocked: Reading it failed.
+        Blocked: Reading it failed, or it holds no content Bundle (CTX-06).
     """
-    return target(resource) in content_of(await bench.context())
+    return target(resource) in await content(bench)
+
+
+async def collected(bench: Bench, socket: Socket) -> list[Json]:
+    """Return all frames that were sent to a socket until now, acknowledged.
+
+    Raises:
+        Blocked: The hub closed the socket, or the end cannot be seen.
+    """
+    fence = message(bench.topic, FENCE, [])
+    await bench.publish(fence)
+    frames = [await bench.frame(socket)]
+    while frames[-1].get("id") != fence["id"]:
+        frames.append(await bench.frame(socket))
+    return frames[:-1]
 
 
 async def is_confirmed(bench: Bench, endpoint: str) -> bool:

@@ -1,10 +1,10 @@
-"""What reached a subscriber, and what a dead endpoint or a faulty request gets."""
+"""What reached a subscriber, and what its frames say."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+from websockets.exceptions import ConnectionClosed
 
 from fhircast_conformance.bench import FENCE
 from fhircast_conformance.check import Blocked, NotApplicable, expect, fail
@@ -13,11 +13,9 @@ from fhircast_conformance.messages import message, new_case
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    import httpx
-
     from fhircast_conformance.bench import Bench
     from fhircast_conformance.messages import Json
-    from fhircast_conformance.wire import Socket, Wire
+    from fhircast_conformance.wire import Socket
 
 FENCE_SCOPE = f"fhircast/{FENCE}.*"
 """Lets a client of narrow rights take part in showing silence."""
@@ -47,27 +45,18 @@ def patient_of(frame: Json) -> str:
 
 def events_in(frame: Json) -> set[str]:
     """Return the events that a confirmation or denial lists, in lower case, without the fence."""
-    listed = {it.strip().lower() for it in str(frame.get("hub.events", "")).split(",")}
-    return listed - {FENCE, ""}
+    return set(_listed(frame)) - {FENCE}
 
 
-def endpoint_of(answer: httpx.Response) -> str:
-    """Return the endpoint of an accepted (un)subscribe.
-
-    Raises:
-        Blocked: It was refused, or names no endpoint.
-    """
-    if not answer.is_success:
-        raise Blocked(f"subscribing was answered {answer.status_code}")
-    endpoint = answer.json().get("hub.channel.endpoint")
-    if not isinstance(endpoint, str):
-        raise Blocked("the answer to a subscribe names no endpoint")
-    return endpoint
+def lease_of(confirmation: Json) -> float:
+    """Return the lease in seconds; one that is written as text, which is wrong, is read as well."""
+    return float(confirmation["hub.lease_seconds"])
 
 
-def another_endpoint(endpoint: str) -> str:
-    """Return a URL that differs from an endpoint by its last character."""
-    return endpoint[:-1] + ("A" if endpoint[-1] != "A" else "B")
+def version_of(frame: Json) -> str:
+    """Return the version that an event carries, by either spelling; "" if none."""
+    event = frame["event"]
+    return str(event.get("context.versionId") or event.get("versionId") or "")
 
 
 async def requires_tokens(bench: Bench) -> None:
@@ -92,8 +81,7 @@ async def received(bench: Bench, socket: Socket, topic: str = "") -> list[Json]:
     Raises:
         Blocked: The hub closed the socket, or it passes no events on.
     """
-    granted = str(socket.confirmation.get("hub.events", "")).lower().split(",")
-    fenced = FENCE in granted
+    fenced = FENCE in _listed(socket.confirmation)
     if fenced:
         await bench.publish(message(topic or bench.topic, FENCE, []))
     frames: list[Json] = []
@@ -115,16 +103,94 @@ async def received(bench: Bench, socket: Socket, topic: str = "") -> list[Json]:
         frames.append(frame)
 
 
-async def confirmed(bench: Bench, socket: Socket) -> Json:
-    """Return the next confirmation on a socket, passing over events; acknowledged.
+async def delivered(bench: Bench, socket: Socket, event: str) -> list[Json]:
+    """Return the frames of an event that must have come; whether they do is no subject here.
+
+    Raises:
+        Blocked: None came.
+    """
+    frames = only(await received(bench, socket), event)
+    if not frames:
+        raise Blocked(f"{socket.name} did not get {event}")
+    return frames
+
+
+async def hears(bench: Bench, *sockets: Socket) -> None:
+    """Show that a Patient-open reaches these sockets, before something is done to them.
+
+    Raises:
+        Blocked: It does not.
+    """
+    await bench.publish(new_case().opens_patient(bench.topic))
+    for socket in sockets:
+        await delivered(bench, socket, "Patient-open")
+
+
+async def next_of(bench: Bench, socket: Socket, event: str) -> Json:
+    """Return the next frame of an event, not acknowledged; others before it are passed over.
 
     Raises:
         Blocked: None came.
     """
     frame = await _next(bench, socket)
-    while "hub.mode" not in frame:
+    while name_of(frame) != event.lower():
+        if "id" in frame:
+            await socket.acknowledge(frame)
         frame = await _next(bench, socket)
     return frame
+
+
+async def expect_sync_error(bench: Bench, socket: Socket, why: str) -> Json:
+    """Judge that a SyncError comes, whatever comes before it; return it, acknowledged.
+
+    Raises:
+        Failed: None came.
+    """
+    try:
+        while True:
+            frame = await socket.followed(within=bench.timers.answer)
+            if name_of(frame) == "syncerror":
+                return frame
+    except TimeoutError:
+        fail(f"{why}: a SyncError is due")
+    except ConnectionClosed:
+        raise Blocked(f"the hub closed the socket of {socket.name}") from None
+
+
+async def confirmed(bench: Bench, socket: Socket) -> Json:
+    """Return the next confirmation on a socket; events before it are acknowledged.
+
+    Raises:
+        Blocked: None came.
+    """
+    return await _next_with_mode(bench, socket)
+
+
+async def expect_confirmation(bench: Bench, socket: Socket, why: str) -> Json:
+    """Judge that a confirmation comes, whatever events come before it, and return it.
+
+    Raises:
+        Failed: None came.
+    """
+    try:
+        while "hub.mode" not in (frame := await socket.next(within=bench.timers.answer)):
+            if "id" in frame:
+                await socket.acknowledge(frame)
+    except (TimeoutError, ConnectionClosed):
+        fail(f"{why}: a confirmation is due")
+    expect(frame["hub.mode"] == "subscribe", f"{why}: it was {frame['hub.mode']}")
+    return frame
+
+
+async def is_open(bench: Bench, socket: Socket) -> bool:
+    """Whether the hub has left a socket open; what it sent is passed over."""
+    try:
+        while True:
+            await socket.next(within=bench.timers.silence)
+    except TimeoutError:
+        return True
+    except ConnectionClosed:
+        return False
 
 
 async def ended(bench: Bench, socket: Socket, *, within: float = 0.0) -> list[Json]:
@@ -167,31 +233,10 @@ async def denial(bench: Bench, socket: Socket) -> Json:
     answer = await bench.wire.unsubscribe(bench.topic, socket.endpoint)
     if not answer.is_success:
         raise Blocked(f"unsubscribing was answered {answer.status_code}")
-    frame = await _next(bench, socket)
-    while frame.get("hub.mode") != "denied":
-        frame = await _next(bench, socket)
+    frame = await _next_with_mode(bench, socket)
+    while frame["hub.mode"] != "denied":
+        frame = await _next_with_mode(bench, socket)
     return frame
-
-
-async def expect_dead(bench: Bench, endpoint: str, why: str) -> None:
-    """Judge that nobody can join at an endpoint: the upgrade is refused, or denied at once.
-
-    Raises:
-        Failed: It was confirmed, or the socket just stays open.
-    """
-    try:
-        socket = await bench.wire.connect(endpoint, "latecomer")
-    except InvalidStatus:
-        return
-    except (OSError, InvalidHandshake, TimeoutError) as error:
-        raise Blocked(f"connecting failed: {type(error).__name__}") from error
-    try:
-        frame = await socket.next(within=bench.timers.answer)
-    except ConnectionClosed:
-        return
-    except TimeoutError:
-        fail(f"{why}; the socket stays open")
-    expect(frame.get("hub.mode") == "denied", f"{why}; the hub sent something else than a denial")
 
 
 async def joins_with_short_lease(bench: Bench, name: str = "A") -> tuple[Socket, float]:
@@ -201,61 +246,12 @@ async def joins_with_short_lease(bench: Bench, name: str = "A") -> tuple[Socket,
         NotApplicable: The hub grants longer ones only.
     """
     socket = await bench.join(name, ["Patient-open"], hub__lease_seconds=str(SHORT_LEASE_SECONDS))
-    lease = float(socket.confirmation["hub.lease_seconds"])
+    lease = lease_of(socket.confirmation)
     if lease > _LONGEST_LEASE_SECONDS:
         raise NotApplicable(
             f"the hub grants {lease:g} s when {SHORT_LEASE_SECONDS} s are asked for"
         )
     return socket, lease
-
-
-# --- faulty requests ----------------------------------------------------------------------------
-
-
-def form(bench: Bench, **changed: str | None) -> dict[str, str]:
-    """Return a proper subscribe form with changes; dots are written as `__`, None leaves out."""
-    fields: dict[str, str | None] = {
-        "hub.channel.type": "websocket",
-        "hub.mode": "subscribe",
-        "hub.topic": bench.topic,
-        "hub.events": "Patient-open,Patient-close",
-        "subscriber.name": "asker",
-    }
-    fields |= {key.replace("__", "."): value for key, value in changed.items()}
-    return {key: value for key, value in fields.items() if value is not None}
-
-
-async def faulty_form(bench: Bench, **changed: str | None) -> httpx.Response:
-    """Return the answer to a faulty subscribe, after a proper one has shown that the hub works.
-
-    Raises:
-        Blocked: The proper one was refused.
-    """
-    endpoint_of(await bench.wire.form(form(bench)))
-    return await bench.wire.form(form(bench, **changed))
-
-
-async def expect_events_refused(
-    bench: Bench,
-    *faulty: Json | bytes,
-    why: str,
-    events: Iterable[str] = ("Patient-open",),
-    wire: Wire | None = None,
-) -> None:
-    """Judge that faulty requests are refused and nothing of them reaches a subscriber.
-
-    A proper request shows before that the hub works.
-
-    Raises:
-        Failed: One was accepted, or something was broadcast.
-    """
-    watcher = await bench.join("watcher", {*events, "Patient-open"})
-    await bench.publish(new_case().opens_patient(bench.topic))
-    await received(bench, watcher)
-    for it in faulty:
-        bench.expect_refused(await (wire or bench.wire).post(it), why=why)
-    frames = await received(bench, watcher)
-    expect(not frames, f"{why}: nothing may be broadcast")
 
 
 async def _next(bench: Bench, socket: Socket) -> Json:
@@ -265,6 +261,20 @@ async def _next(bench: Bench, socket: Socket) -> Json:
         raise Blocked(f"{socket.name} did not get a frame that is due") from None
     except ConnectionClosed:
         raise Blocked(f"the hub closed the socket of {socket.name}") from None
-    if "id" in frame:
-        await socket.acknowledge(frame)
     return frame
+
+
+async def _next_with_mode(bench: Bench, socket: Socket) -> Json:
+    frame = await _next(bench, socket)
+    while "hub.mode" not in frame:
+        if "id" in frame:
+            await socket.acknowledge(frame)
+        frame = await _next(bench, socket)
+    return frame
+
+
+def _listed(frame: Json) -> list[str]:
+    """Return what `hub.events` lists, in lower case; an array, which is wrong, is read as well."""
+    events = frame.get("hub.events") or ""
+    listed = events if isinstance(events, list) else str(events).split(",")
+    return [name for it in listed if (name := str(it).strip().lower())]

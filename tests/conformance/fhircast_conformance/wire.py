@@ -9,6 +9,7 @@ import asyncio
 import json
 import ssl
 from contextlib import AsyncExitStack
+from functools import cache
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
 
@@ -34,6 +35,12 @@ REPORT_EVENTS = (
     "SyncError",
 )
 """What every subscriber of a reporting session asks for (IRA, RAD-146)."""
+
+
+@cache
+def _system_trust() -> ssl.SSLContext:
+    """Return the certificates that httpx trusts; read once, as a run makes hundreds of clients."""
+    return httpx.create_ssl_context()
 
 
 class Socket:
@@ -177,7 +184,7 @@ class Wire:
             timeout=DEADLINE_SECONDS,
             trust_env=False,
             follow_redirects=False,
-            verify=verify,
+            verify=_system_trust() if verify is True else verify,
             event_hooks={"request": [self._requested], "response": [self._answered]},
         )
         self._open = AsyncExitStack()

@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING
 from fhircast_conformance.check import Blocked, NotApplicable, check, expect
 from fhircast_conformance.messages import new_case, put, target
 from fhircast_conformance.reading import content_of, prior_version_of, shows, version_of
-from fhircast_conformance.steps import CONTENT, REPORT, holds, open_report, seen, together
+from fhircast_conformance.steps import (
+    CONTENT,
+    REPORT,
+    content,
+    holds,
+    open_report,
+    require_current,
+    seen,
+    shared_report,
+    together,
+    versioned_report,
+)
 
 if TYPE_CHECKING:
     import httpx
@@ -19,16 +30,7 @@ if TYPE_CHECKING:
     from fhircast_conformance.wire import Socket
 
 _TOO_LARGE_BYTES = 4 * 1024 * 1024
-_WRITERS, _UPDATES_EACH = 4, 5
-
-
-async def _report(bench: Bench) -> tuple[Socket, Case, str]:
-    """Open a report at a hub that shares content; return its version, too."""
-    bench.requires_event(CONTENT)
-    a, case, frame = await open_report(bench)
-    if not version_of(frame):
-        raise Blocked("the open has no version on which an update could be based")
-    return a, case, version_of(frame)
+_WRITERS, _UPDATES_EACH = 4, 4
 
 
 @check("CONT-01", title="An open carries a version; every open carries another one")
@@ -51,7 +53,7 @@ async def patient_open_has_a_version(bench: Bench) -> None:
 
 @check("CONT-02", title="An update without a version is refused")
 async def update_without_version_is_refused(bench: Bench) -> None:
-    a, case, version = await _report(bench)
+    a, case, version = await versioned_report(bench)
     update = case.updates(bench.topic, None, put(case.observation()))
     bench.expect_refused(await bench.wire.post(update), why="an update without a version")
     await seen(bench, a, case.updates(bench.topic, version, put(case.observation())))
@@ -59,8 +61,10 @@ async def update_without_version_is_refused(bench: Bench) -> None:
 
 async def _stale(bench: Bench) -> tuple[Socket, httpx.Response, Json]:
     """Post two updates on one version; return the answer to the second and its Observation."""
-    a, case, version = await _report(bench)
-    await seen(bench, a, case.updates(bench.topic, version, put(case.observation())))
+    a, case, version = await versioned_report(bench)
+    frame = await seen(bench, a, case.updates(bench.topic, version, put(case.observation())))
+    if version_of(frame) == version:
+        raise Blocked("the version is still that of the open (CONT-04)")
     late = case.observation()
     answer = await bench.wire.post(case.updates(bench.topic, version, put(late)))
     return a, answer, late
@@ -88,10 +92,11 @@ async def stale_update_changes_nothing(bench: Bench) -> None:
 
 @check("D-42", title="A wrong version is 409 (400 under IRA), in plain text with both versions")
 async def stale_update_names_both_versions(bench: Bench) -> None:
-    a, case, version = await _report(bench)
-    newest = version_of(
-        await seen(bench, a, case.updates(bench.topic, version, put(case.observation())))
-    )
+    a, case, version = await versioned_report(bench)
+    frame = await seen(bench, a, case.updates(bench.topic, version, put(case.observation())))
+    newest = version_of(frame)
+    if newest == version:
+        raise Blocked("the version is still that of the open (CONT-04)")
     answer = await bench.wire.post(case.updates(bench.topic, version, put(case.observation())))
     due = 400 if bench.is_ira else 409
     expect(answer.status_code == due, f"the hub answered {answer.status_code}, not {due}")
@@ -102,7 +107,7 @@ async def stale_update_names_both_versions(bench: Bench) -> None:
 
 @check("CONT-04", title="An update gets a new version and names the prior one")
 async def update_moves_the_version(bench: Bench) -> None:
-    a, case, version = await _report(bench)
+    a, case, version = await versioned_report(bench)
     update = case.updates(bench.topic, version, put(case.observation()))
     await bench.publish(update)
     frame = await bench.expect_frame(a, update)
@@ -113,7 +118,7 @@ async def update_moves_the_version(bench: Bench) -> None:
 
 @check("CONT-04", title="The next update can be based on the version of the last one")
 async def versions_connect(bench: Bench) -> None:
-    a, case, version = await _report(bench)
+    a, case, version = await versioned_report(bench)
     frame = await seen(bench, a, case.updates(bench.topic, version, put(case.observation())))
     update = case.updates(bench.topic, version_of(frame), put(case.observation()))
     bench.expect_accepted(await bench.wire.post(update), "an update on the newest version")
@@ -125,7 +130,7 @@ async def _partly_bad(bench: Bench) -> tuple[Socket, Json]:
     Raises:
         Blocked: The hub took it, so that it says nothing about refused ones.
     """
-    a, case, version = await _report(bench)
+    a, case, version = await versioned_report(bench)
     good, bad = case.observation(), case.observation()
     del bad["id"]
     broken = {"request": {"method": "PUT", "url": "Observation"}, "resource": bad}
@@ -146,7 +151,7 @@ async def partly_bad_bundle_is_not_broadcast(bench: Bench) -> None:
 async def partly_bad_bundle_changes_nothing(bench: Bench) -> None:
     bench.requires_get()
     await _partly_bad(bench)
-    found = content_of(await bench.context())
+    found = await content(bench)
     expect(not found, f"{len(found)} resources of a refused Bundle are in the content")
 
 
@@ -193,7 +198,11 @@ class _Race:
 
 @check("CONT-06", title="Updates of several clients at once: one chain, the same for everybody")
 async def concurrent_updates_make_one_chain(bench: Bench) -> None:
-    a, case, version = await _report(bench)
+    a, answer, _ = await _stale(bench)
+    if answer.is_success:
+        raise Blocked("even one after the other, an update on an old version is accepted (CONT-03)")
+    await bench.leave(a)
+    a, case, version = await versioned_report(bench)
     b = await bench.join("B", REPORT)
     await bench.frame(b)
     race = _Race(bench, case, version)
@@ -208,7 +217,7 @@ async def concurrent_updates_make_one_chain(bench: Bench) -> None:
 
 @check("CONT-07", title="The Bundle is broadcast as it was sent, with its id")
 async def bundle_is_broadcast_unchanged(bench: Bench) -> None:
-    a, case, version = await _report(bench)
+    a, case, version = await versioned_report(bench)
     update = case.updates(bench.topic, version, put(case.observation()), put(case.observation()))
     await bench.publish(update)
     frame = await bench.expect_frame(a, update)
@@ -222,7 +231,7 @@ async def bundle_is_broadcast_unchanged(bench: Bench) -> None:
 
 @check("CONT-22", title="Odd but harmless FHIR is passed on as it is, to the digits of a number")
 async def odd_resource_is_passed_on(bench: Bench) -> None:
-    a, case, version = await _report(bench)
+    a, case, version = await versioned_report(bench)
     odd = case.observation() | {"valueQuantity": {"value": "@8.20@"}, "notInFhir": {"x": [None]}}
     del odd["valueString"]
     update = case.updates(bench.topic, version, put(odd))
@@ -237,7 +246,7 @@ async def odd_resource_is_passed_on(bench: Bench) -> None:
 
 @check("CONT-19", title="Too large a request is answered 413 and changes nothing")
 async def too_large_request_is_413(bench: Bench) -> None:
-    _, case, version = await _report(bench)
+    _, case, version = await versioned_report(bench)
     large = case.observation("x" * _TOO_LARGE_BYTES)
     answer = await bench.wire.post(case.updates(bench.topic, version, put(large)))
     if answer.is_success:
@@ -249,7 +258,7 @@ async def too_large_request_is_413(bench: Bench) -> None:
 
 @check("CONT-23", title="Contexts that are not current are updated if, and only if, it is declared")
 async def support_for_other_contexts_is_declared(bench: Bench) -> None:
-    a, first, version = await _report(bench)
+    a, first, version = await versioned_report(bench)
     await seen(bench, a, new_case().opens(bench.topic))
     update = first.updates(bench.topic, version, put(first.observation()))
     answer = await bench.wire.post(update)
@@ -262,15 +271,15 @@ async def support_for_other_contexts_is_declared(bench: Bench) -> None:
 async def update_of_another_context_stays_there(bench: Bench) -> None:
     if not bench.declares("supportsNonCurrentContextUpdates"):
         raise NotApplicable("supportsNonCurrentContextUpdates is not declared")
-    a, first, version = await _report(bench)
-    second = new_case()
+    a, first, _, before = await shared_report(bench)
+    second, shared = new_case(), first.observation()
     await seen(bench, a, second.opens(bench.topic))
-    before = await bench.context()
-    shared = first.observation()
-    frame = await seen(bench, a, first.updates(bench.topic, version, put(shared)))
-    expect(prior_version_of(frame) == version, "the update does not follow its own context")
+    await require_current(bench, second.report)
+    current = (await bench.context())["context.versionId"]
+    update = first.updates(bench.topic, version_of(before), put(shared))
+    frame = await seen(bench, a, update)
+    expect(version_of(frame) != version_of(before), "the version of the other one has not moved")
     after = await bench.context()
     expect(shows(after, second.report), "the current context has changed")
     expect(target(shared) not in content_of(after), "the content went to the current context")
-    same = after["context.versionId"] == before["context.versionId"]
-    expect(same, "the version of the current context has moved")
+    expect(after["context.versionId"] == current, "the version of the current context has moved")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fhircast_conformance.check import Blocked, check, expect
-from fhircast_conformance.messages import new_case, new_id, put
+from fhircast_conformance.messages import new_case, new_id, put, target
 from fhircast_conformance.reading import (
     bundle_of,
     content_of,
@@ -14,17 +14,21 @@ from fhircast_conformance.reading import (
     shows,
     version_of,
 )
-from fhircast_conformance.steps import CONTENT, REPORT, open_report, seen
+from fhircast_conformance.steps import CONTENT, REPORT, content, open_report, require_current, seen
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from fhircast_conformance.bench import Bench
     from fhircast_conformance.messages import Case, Json
     from fhircast_conformance.wire import Socket
 
 
-async def _current_report(bench: Bench) -> tuple[Socket, Case, Json]:
+async def _current_report(
+    bench: Bench, events: Iterable[str] = REPORT
+) -> tuple[Socket, Case, Json]:
     bench.requires_get()
-    return await open_report(bench)
+    return await open_report(bench, events)
 
 
 @check("CTX-01", title="GET hub.url/{topic} answers 200 with JSON")
@@ -49,9 +53,8 @@ async def get_shows_the_open(bench: Bench) -> None:
 
 @check("CTX-02", title="The type of the answer follows the type of the most recent open")
 async def get_follows_the_anchor_type(bench: Bench) -> None:
-    await _current_report(bench)
-    p = await bench.join("P", ["Patient-open"])
-    await seen(bench, p, new_case().opens_patient(bench.topic))
+    a, _, _ = await _current_report(bench, [*REPORT, "Patient-open"])
+    await seen(bench, a, new_case().opens_patient(bench.topic))
     kind = (await bench.context())["context.type"]
     expect(kind == "Patient", f"context.type is {kind!r} after a Patient-open")
 
@@ -59,9 +62,12 @@ async def get_follows_the_anchor_type(bench: Bench) -> None:
 @check("CTX-03", title="Before any open the type is empty and the context, too")
 async def get_of_a_new_topic_is_empty(bench: Bench) -> None:
     bench.requires_get()
-    await bench.join("A", REPORT)
+    a = await bench.join("A", REPORT)
     view = await bench.context()
     expect(is_empty(view, is_ira=bench.is_ira), f"a topic without an open shows {str(view)[:200]}")
+    await seen(bench, a, new_case().opens(bench.topic))
+    if is_empty(await bench.context(), is_ira=bench.is_ira):
+        raise Blocked("the answer is empty whatever is open (CTX-02)")
 
 
 @check("D-32", title="The empty answer has a version, too")
@@ -76,8 +82,7 @@ async def close_leaves_no_current_context(bench: Bench) -> None:
     a, _, _ = await _current_report(bench)
     second = new_case()
     await seen(bench, a, second.opens(bench.topic))
-    if not shows(await bench.context(), second.report):
-        raise Blocked("the second open did not become current")
+    await require_current(bench, second.report)
     await seen(bench, a, second.closes(bench.topic))
     view = await bench.context()
     expect(
@@ -90,8 +95,7 @@ async def every_change_has_a_version(bench: Bench) -> None:
     a, case, frame = await _current_report(bench)
     versions = [(await bench.context()).get("context.versionId")]
     update = case.updates(bench.topic, version_of(frame), put(case.observation()))
-    other = new_case()
-    for event in (update, other.opens(bench.topic), other.closes(bench.topic)):
+    for event in (update, case.closes(bench.topic), new_case().opens(bench.topic)):
         await seen(bench, a, event)
         versions.append((await bench.context()).get("context.versionId"))
     expect(all(versions), f"context.versionId is missing: {versions}")
@@ -101,6 +105,8 @@ async def every_change_has_a_version(bench: Bench) -> None:
 @check("CTX-05", title="The version is that of the last event")
 async def version_is_that_of_the_last_event(bench: Bench) -> None:
     a, case, frame = await _current_report(bench)
+    if not version_of(frame):
+        raise Blocked("the open has no version (CONT-01)")
     shown = (await bench.context()).get("context.versionId")
     expect(shown == version_of(frame), f"after the open: {shown}, not {version_of(frame)}")
     update = case.updates(bench.topic, version_of(frame), put(case.observation()))
@@ -146,19 +152,18 @@ async def content_is_the_union_of_updates(bench: Bench) -> None:
 async def opened_resources_stay_as_opened(bench: Bench) -> None:
     bench.requires_event(CONTENT)
     a, case, frame = await _current_report(bench)
+    await require_current(bench, case.report)
     final = case.report | {"status": "final"}
     await seen(bench, a, case.updates(bench.topic, version_of(frame), put(final)))
-    view = await bench.context()
-    expect(items_of(view) == case.items(), "the items of the open have changed")
-    shared = content_of(view).get(f"DiagnosticReport/{case.report['id']}", {})
+    expect(items_of(await bench.context()) == case.items(), "the items of the open have changed")
+    shared = (await content(bench)).get(target(case.report), {})
     expect(shared.get("status") == "final", "the content does not hold the changed report")
 
 
 async def _readable(bench: Bench, scope: str) -> tuple[Case, str, Json]:
     """Return a case whose report is open, and what a client with this scope is answered."""
     _, case, _ = await _current_report(bench)
-    if not shows(await bench.context(), case.report):
-        raise Blocked("the open report is not shown to who may read everything")
+    await require_current(bench, case.report)
     reader = await bench.client("reader", scope=scope, topic=bench.topic, subject="reader")
     answer = await reader.get(bench.topic)
     return case, answer.text, answer.json() if answer.is_success else {}

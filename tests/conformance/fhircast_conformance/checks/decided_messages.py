@@ -7,13 +7,18 @@ from typing import TYPE_CHECKING
 
 from fhircast_conformance.check import Blocked, NotApplicable, check, expect
 from fhircast_conformance.messages import new_case, new_id, put, stamp
-from fhircast_conformance.watching import only, patient_of, quiet_session, received
+from fhircast_conformance.watching import (
+    next_of,
+    only,
+    patient_of,
+    quiet_session,
+    received,
+    version_of,
+)
 
 if TYPE_CHECKING:
     from fhircast_conformance.bench import Bench
     from fhircast_conformance.messages import Case, Json
-
-_PRESENT = ("context.versionId", "versionId")
 
 
 async def _opened_report(bench: Bench) -> tuple[Case, Json]:
@@ -29,7 +34,7 @@ async def _opened_report(bench: Bench) -> tuple[Case, Json]:
     frames = only(await received(bench, a), "DiagnosticReport-open")
     if not frames:
         raise Blocked("the open did not come")
-    if not any(key in frames[0]["event"] for key in _PRESENT):
+    if not version_of(frames[0]):
         raise NotApplicable("the hub assigns no versions, so it shares no content")
     return case, frames[0]
 
@@ -45,7 +50,7 @@ async def version_is_prefixed(bench: Bench) -> None:
 async def both_spellings_of_the_version_are_read(bench: Bench) -> None:
     case, frame = await _opened_report(bench)
     update = case.updates(bench.topic, None, put(case.observation()))
-    update["event"]["versionId"] = frame["event"]["context.versionId"]
+    update["event"]["versionId"] = version_of(frame)
     bench.expect_accepted(await bench.wire.post(update), "an update with versionId")
 
 
@@ -120,11 +125,10 @@ async def resent_open_is_passed_on_again(bench: Bench) -> None:
     b = await bench.join("B", ["Patient-open"])
     event = new_case().opens_patient(bench.topic)
     await bench.publish(event)
-    await b.acknowledge(await b.next(within=bench.timers.answer), "409")
-    await bench.frame(a)  # the SyncError
+    await b.acknowledge(await next_of(bench, b, "Patient-open"), "409")
+    await a.acknowledge(await next_of(bench, a, "SyncError"))
     await bench.publish(event)
-    frame = await bench.expect_frame(b, "Patient-open", "the resent open must come again")
-    expect(frame["id"] == event["id"], "it came under another id")
+    expect(only(await received(bench, b), "Patient-open"), "the resent open did not come again")
 
 
 @check("D-46", title="An accepted open is answered with its id and version")
@@ -134,7 +138,7 @@ async def accepted_open_is_answered_with_its_version(bench: Bench) -> None:
     body = (await bench.publish(event)).json()
     expect(body.get("id") == event["id"], f"id is {body.get('id')}")
     [frame] = only(await received(bench, a), "DiagnosticReport-open")
-    told, broadcast = (it.get("context.versionId") for it in (body, frame["event"]))
+    told, broadcast = body.get("context.versionId", ""), version_of(frame)
     expect(told == broadcast, f"the answer says version {told}, the broadcast {broadcast}")
 
 
@@ -162,8 +166,8 @@ async def own_frames_are_written_strictly(bench: Bench) -> None:
     a = await bench.join("A", ["SyncError"])
     b = await bench.join("B", ["Patient-open"])
     await bench.publish(new_case().opens_patient(bench.topic))
-    await b.acknowledge(await b.next(within=bench.timers.answer), "409")
-    frame = await bench.frame(a)
+    await b.acknowledge(await next_of(bench, b, "Patient-open"), "409")
+    frame = await next_of(bench, a, "SyncError")
     expect(frame["timestamp"].endswith("Z"), f"the timestamp is {frame['timestamp']}")
     expect(_is_uuid(frame["id"]), f"the id is {frame['id']}")
 
@@ -173,13 +177,13 @@ async def request_is_passed_on_as_written(bench: Bench) -> None:
     a = await bench.join("A", ["Patient-open"])
     fields = {"id": f"OHIF-{new_id()[:4]}", "timestamp": stamp().replace("Z", "+00:00")}
     await bench.publish(new_case().opens_patient(bench.topic, **fields))
-    frame = await bench.frame(a)
+    frame = await next_of(bench, a, "Patient-open")
     expect(frame["id"] == fields["id"], f"id: {fields['id']} became {frame['id']}")
     same = frame["timestamp"] == fields["timestamp"]
     expect(same, f"timestamp: {fields['timestamp']} became {frame['timestamp']}")
 
 
-@check("D-50", title="There is no heartbeat event", patience=lambda _: 12.0)
+@check("D-50", title="There is no heartbeat event", patience=lambda bench: bench.timers.ping)
 async def no_heartbeat_comes(bench: Bench) -> None:
     a = await bench.join("A", ["Patient-open", "heartbeat"])
     await bench.expect_quiet(a, max(bench.timers.silence, bench.timers.ping), why="nothing is due")

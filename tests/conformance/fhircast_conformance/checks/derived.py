@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from fhircast_conformance.check import Blocked, NotApplicable, check, expect
+from fhircast_conformance.check import Blocked, check, expect
 from fhircast_conformance.messages import item, message, new_case, new_id, target
 from fhircast_conformance.reading import name_of, shows, version_of
-from fhircast_conformance.steps import REPORT, seen
+from fhircast_conformance.steps import REPORT, join_otherwise, seen
 
 if TYPE_CHECKING:
     from fhircast_conformance.bench import Bench
@@ -26,10 +26,7 @@ async def _reporting(bench: Bench, others: tuple[str, ...] = _PATIENTS) -> tuple
         NotApplicable: The hub wants one common set of events.
     """
     a = await bench.join("A", REPORT)
-    try:
-        return a, await bench.join("P", others)
-    except Blocked:
-        raise NotApplicable("the hub refuses a set of events unlike the others'") from None
+    return a, await join_otherwise(bench, "P", others)
 
 
 async def _derived(bench: Bench, a: Socket, p: Socket, case: Case) -> tuple[Json, Json]:
@@ -66,7 +63,18 @@ def _with_encounter(bench: Bench, case: Case) -> tuple[Json, Json]:
     return message(bench.topic, "Encounter-open", context), encounter
 
 
-@check("DER-01", "DER-03", title="Who follows patients alone gets the patient of a report's open")
+@check("DER-03", title="The hub derives opens, or wants one common set of events")
+async def derives_or_wants_one_set(bench: Bench) -> None:
+    a = await bench.join("A", REPORT)
+    answer = await bench.wire.subscribe(bench.topic, _PATIENTS, name="P")
+    if not answer.is_success:
+        return
+    p = await bench.join("P", _PATIENTS)
+    await seen(bench, a, new_case().opens(bench.topic))
+    await bench.expect_frame(p, "Patient-open", "differing events were granted; P must follow")
+
+
+@check("DER-01", title="Who follows patients alone gets the patient of a report's open")
 async def patient_of_a_report_is_derived(bench: Bench) -> None:
     a, p = await _reporting(bench)
     case = new_case()
@@ -86,8 +94,8 @@ async def study_of_a_report_is_derived(bench: Bench) -> None:
 
 @check("DER-02", title="Who gets the report's open gets no derived open beside it")
 async def no_derived_open_beside_the_source(bench: Bench) -> None:
-    both = await bench.join("B", [*REPORT, *_PATIENTS])
     a, p = await _reporting(bench)
+    both = await join_otherwise(bench, "B", [*REPORT, *_PATIENTS])
     event, _ = await _derived(bench, a, p, new_case())
     await bench.expect_frame(both, event)
     await bench.expect_silence(both, why="B understands the source itself")
@@ -105,7 +113,7 @@ async def known_patient_is_not_derived_again(bench: Bench) -> None:
 @check("DER-02", "D-14", title="A Patient-open that a subscriber got is not derived again")
 async def opened_patient_is_not_derived_again(bench: Bench) -> None:
     a = await bench.join("A", ["Encounter-open"])
-    p = await bench.join("P", _PATIENTS)
+    p = await join_otherwise(bench, "P", _PATIENTS)
     case, other = new_case(), new_case()
     await seen(bench, a, _with_encounter(bench, other)[0])
     if not _holds(await bench.frame(p), "patient", other.patient):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from fhircast_conformance.check import Blocked, NotApplicable, check, expect
 from fhircast_conformance.messages import new_case, put
-from fhircast_conformance.watching import events_in
+from fhircast_conformance.watching import events_in, next_of, version_of
 
 if TYPE_CHECKING:
     import httpx
@@ -110,11 +110,14 @@ async def get_current_is_as_declared(bench: Bench) -> None:
 async def non_current_updates_are_as_declared(bench: Bench) -> None:
     flags = (await _document(bench)).get("capabilities") or {}
     expect(isinstance(flags.get(_NON_CURRENT), bool), f"{_NON_CURRENT} is not declared")
-    first = await bench.opened()
-    if not first.version:
+    a, case = await bench.join("A", ["DiagnosticReport-open"]), new_case()
+    await bench.publish(case.opens(bench.topic))
+    frame = await next_of(bench, a, "DiagnosticReport-open")
+    if not version_of(frame):
         raise NotApplicable("the hub assigns no versions, so it shares no content")
-    await bench.opened(new_case())
-    entry = put(first.case.observation())
-    answer = await bench.wire.post(first.case.updates(bench.topic, first.version, entry))
+    await a.acknowledge(frame)
+    await bench.publish(new_case().opens(bench.topic))
+    update = case.updates(bench.topic, version_of(frame), put(case.observation()))
+    answer = await bench.wire.post(update)
     declared = flags[_NON_CURRENT]
     expect(answer.is_success == declared, f"declared {declared}; it is {answer.status_code}")

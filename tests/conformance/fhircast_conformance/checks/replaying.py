@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 
 from fhircast_conformance.check import Blocked, check, expect
 from fhircast_conformance.messages import Case, new_case, put, stamp
-from fhircast_conformance.watching import name_of, only, patient_of, quiet_session, received
+from fhircast_conformance.watching import (
+    name_of,
+    only,
+    patient_of,
+    quiet_session,
+    received,
+    version_of,
+)
 
 if TYPE_CHECKING:
     from fhircast_conformance.bench import Bench
@@ -128,6 +135,8 @@ async def replay_is_in_order(bench: Bench) -> None:
     await bench.publish(case.opens(bench.topic, timestamp=stamp(ahead_seconds=-10)))
     frames = await _joins_late(bench, "ImagingStudy-open", "DiagnosticReport-open")
     came = [name_of(it) for it in frames]
+    if len(came) != 2:
+        raise Blocked(f"two opens are due; {len(came)} came")
     expect(came == ["imagingstudy-open", "diagnosticreport-open"], f"the order is {came}")
 
 
@@ -136,10 +145,10 @@ async def replay_carries_the_first_version(bench: Bench) -> None:
     host = await bench.join("host", ["DiagnosticReport-open"])
     case = new_case()
     await bench.publish(case.opens(bench.topic))
-    version = _one(await received(bench, host))["event"]["context.versionId"]
+    version = version_of(_one(await received(bench, host)))
     await bench.publish(case.updates(bench.topic, version, put(case.observation())))
     frame = _one(await _joins_late(bench, "DiagnosticReport-open"))
-    told = frame["event"].get("context.versionId")
+    told = version_of(frame)
     expect(told == version, f"opened as {version}; the replay says {told}")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fhircast_conformance.check import check
+from fhircast_conformance.check import check, expect
 from fhircast_conformance.messages import item, new_case
 from fhircast_conformance.steps import REPORT, seen
 
@@ -32,3 +32,16 @@ async def two_studies_are_accepted(bench: Bench) -> None:
     event["event"]["context"].append(item("study", second))
     bench.expect_accepted(await bench.wire.post(event), "an open with two studies")
     await bench.expect_frame(a, event)
+
+
+@check("D-37", title="A report names its study by `study` or by `imagingStudy`, and stays so")
+async def either_reference_to_the_study_is_accepted(bench: Bench) -> None:
+    a = await bench.join("A", REPORT)
+    for left_out in ("study", "imagingStudy"):
+        case = new_case()
+        del case.report[left_out]
+        event = case.opens(bench.topic)
+        bench.expect_accepted(await bench.wire.post(event), f"a report without {left_out}")
+        frame = await bench.expect_frame(a, event)
+        same = frame["event"]["context"] == event["event"]["context"]
+        expect(same, "the hub has rewritten the report")

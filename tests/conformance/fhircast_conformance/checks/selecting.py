@@ -12,26 +12,26 @@ from fhircast_conformance.steps import open_report, seen, shared_report
 if TYPE_CHECKING:
     from fhircast_conformance.bench import Bench
     from fhircast_conformance.messages import Case, Json
+    from fhircast_conformance.wire import Socket
 
 SELECT = "DiagnosticReport-select"
 
 
-async def _two_shared(bench: Bench) -> tuple[Case, list[str], Json]:
-    """Share two Observations in an open report; return their references and the last frame."""
+async def _two_shared(bench: Bench) -> tuple[Socket, Case, list[str], Json]:
+    """Share two Observations; return A, the case, their references and the last frame."""
     bench.requires_event(SELECT)
     a, case, first, frame = await shared_report(bench)
     second = case.observation()
     frame = await seen(bench, a, case.updates(bench.topic, version_of(frame), put(second)))
-    return case, [target(first), target(second)], frame
+    return a, case, [target(first), target(second)], frame
 
 
 @check("SEL-01", title="A selection of two resources is passed on as it was sent")
 async def selection_is_passed_on(bench: Bench) -> None:
-    case, references, _ = await _two_shared(bench)
-    s = await bench.join("S", [SELECT])
+    a, case, references, _ = await _two_shared(bench)
     select = case.selects(bench.topic, *references)
     bench.expect_accepted(await bench.wire.post(select), "a selection of what was shared")
-    frame = await bench.expect_frame(s, select)
+    frame = await bench.expect_frame(a, select)
     same = frame["event"]["context"] == select["event"]["context"]
     expect(same, "the selection has changed on its way")
 
@@ -49,19 +49,17 @@ async def selection_elsewhere_is_refused(bench: Bench) -> None:
 
 @check("SEL-04", title="A selection is passed on and makes no version of the content")
 async def selection_makes_no_version(bench: Bench) -> None:
-    case, references, frame = await _two_shared(bench)
-    s = await bench.join("S", [SELECT])
+    a, case, references, frame = await _two_shared(bench)
     await bench.publish(select := case.selects(bench.topic, references[0]))
-    await bench.expect_frame(s, select)
+    await bench.expect_frame(a, select)
     update = case.updates(bench.topic, version_of(frame), put(case.observation()))
     bench.expect_accepted(await bench.wire.post(update), "an update on the version before")
 
 
 @check("D-10", title="A selection shows the current version, and no prior one")
 async def selection_shows_the_version(bench: Bench) -> None:
-    case, references, before = await _two_shared(bench)
-    s = await bench.join("S", [SELECT])
-    frame = await seen(bench, s, case.selects(bench.topic, references[0]))
+    a, case, references, before = await _two_shared(bench)
+    frame = await seen(bench, a, case.selects(bench.topic, references[0]))
     shown, due = version_of(frame), version_of(before)
     expect(shown == due, f"the version is {shown or 'missing'}, not {due}")
     expect(not prior_version_of(frame), "a selection has no prior version")
@@ -105,21 +103,19 @@ async def one_item_with_an_array_is_read(bench: Bench) -> None:
 
 @check("D-09", title="Unknown references are passed on as they are", only="base")
 async def unknown_reference_is_passed_on(bench: Bench) -> None:
-    case, references, _ = await _two_shared(bench)
-    s = await bench.join("S", [SELECT])
+    a, case, references, _ = await _two_shared(bench)
     select = case.selects(bench.topic, references[0], f"Observation/{new_id()}")
     bench.expect_accepted(await bench.wire.post(select), "a selection of what may be elsewhere")
-    frame = await bench.expect_frame(s, select)
+    frame = await bench.expect_frame(a, select)
     same = frame["event"]["context"] == select["event"]["context"]
     expect(same, "the selection has changed on its way")
 
 
 @check("D-09", title="Unknown references are dropped, the known ones passed on", only="ira")
 async def unknown_reference_is_dropped(bench: Bench) -> None:
-    case, references, _ = await _two_shared(bench)
-    s = await bench.join("S", [SELECT])
+    a, case, references, _ = await _two_shared(bench)
     unknown = f"Observation/{new_id()}"
-    frame = await seen(bench, s, case.selects(bench.topic, references[0], unknown))
+    frame = await seen(bench, a, case.selects(bench.topic, references[0], unknown))
     chosen = [it["reference"] for it in frame["event"]["context"] if it["key"] == "select"]
     due = [{"reference": references[0]}]
     expect(chosen == due, f"{len(chosen)} references are passed on, or another one")

@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING
 
 from fhircast_conformance.check import Blocked, NotApplicable, check, expect
 from fhircast_conformance.messages import message, new_case, new_id
-from fhircast_conformance.watching import (
+from fhircast_conformance.refusing import (
     another_endpoint,
     endpoint_of,
     expect_dead,
     expect_events_refused,
     faulty_form,
     form,
-    name_of,
+)
+from fhircast_conformance.watching import (
+    delivered,
+    lease_of,
+    next_of,
     only,
     received,
     requires_tokens,
@@ -87,16 +91,17 @@ async def repeated_parameter_is_refused(bench: Bench) -> None:
 @check("SUB-06", title="An event named twice, in any case, is confirmed once")
 async def repeated_events_are_confirmed_once(bench: Bench) -> None:
     a = await bench.join("A", ["Patient-open", "patient-open"])
-    confirmed = a.confirmation["hub.events"].lower().split(",")
-    expect(confirmed.count("patient-open") == 1, f"the confirmation lists {confirmed}")
+    listed = str(a.confirmation["hub.events"]).lower()
+    expect(listed.count("patient-open") == 1, f"the confirmation lists {listed}")
 
 
 @check("SUB-06", title="An event named twice, in any case, is delivered once")
 async def repeated_events_are_delivered_once(bench: Bench) -> None:
     a = await bench.join("A", ["Patient-open", "patient-open", "Patient-open"])
+    b = await bench.join("B", ["Patient-open"])  # how often it comes to who names it once
     await bench.publish(new_case().opens_patient(bench.topic))
-    frames = only(await received(bench, a), "Patient-open")
-    expect(len(frames) <= 1, f"one notification is due; {len(frames)} came")
+    once, twice = [len(await delivered(bench, it, "Patient-open")) for it in (b, a)]
+    expect(twice <= once, f"one notification is due; {twice} came")
 
 
 @check("SUB-07", title="A wildcard in hub.events subscribes to nothing")
@@ -130,8 +135,7 @@ async def lease_is_told(bench: Bench) -> None:
     default = await bench.join("A", ["Patient-open"])
     longest = await bench.join("B", ["Patient-open"], hub__lease_seconds="999999999")
     for socket in (default, longest):
-        lease = socket.confirmation.get("hub.lease_seconds")
-        expect(isinstance(lease, int | float) and lease > 0, f"{socket.name} is told {lease}")
+        expect(lease_of(socket.confirmation) > 0, f"{socket.name} is told no lease")
 
 
 @check("SUB-10", title="Without a token, or with a false one, a subscription is answered 401")
@@ -157,13 +161,15 @@ async def refusal_names_bearer(bench: Bench) -> None:
 
 @check("SUB-13", title="A refused subscription is told the reason in plain text")
 async def refusal_has_a_reason(bench: Bench) -> None:
-    for fault in ({"hub__mode": "foo"}, {"hub__topic": ""}, {"hub__channel__type": "webhook"}):
-        answer = await faulty_form(bench, **fault)
-        if answer.is_success:
-            raise Blocked("the faulty subscription was accepted")
+    faults = {"hub__mode": "foo", "hub__topic": "", "hub__channel__type": "webhook"}
+    answers = [await faulty_form(bench, **{field: wrong}) for field, wrong in faults.items()]
+    refused = [it for it in answers if not it.is_success]
+    if not refused:
+        raise Blocked("no faulty subscription was refused")
+    for answer in refused:
         kind = answer.headers.get("content-type", "")
-        expect(kind.startswith("text/plain"), f"{[*fault]}: the reason is sent as {kind or '?'}")
-        expect(answer.text.strip(), f"{[*fault]}: the refusal says nothing")
+        expect(kind.startswith("text/plain"), f"the reason is sent as {kind or 'nothing'}")
+        expect(answer.text.strip(), "the refusal says nothing")
 
 
 @check("SUB-13", title="A faulty subscription gets an error status")
@@ -217,7 +223,7 @@ async def connects_without_credentials(bench: Bench) -> None:
     other = await bench.client("other", token="")  # connects, with no token at all
     a = await other.connect(endpoint, "A")
     first = await a.next(within=bench.timers.answer)
-    expect(first.get("hub.mode") == "subscribe", f"it got {name_of(first) or 'no confirmation'}")
+    expect(first.get("hub.mode") != "denied", "it was denied")
 
 
 @check("SUB-18", title="A SyncError about a subscriber gives its subscriber.name")
@@ -226,6 +232,6 @@ async def subscriber_name_is_used(bench: Bench) -> None:
     a = await bench.join("A", ["SyncError"])
     b = await bench.join(name, ["Patient-open"])
     await bench.publish(new_case().opens_patient(bench.topic))
-    await b.acknowledge(await b.next(within=bench.timers.answer), "409")
-    frame = await bench.frame(a)
+    await b.acknowledge(await next_of(bench, b, "Patient-open"), "409")
+    frame = await next_of(bench, a, "SyncError")
     expect(name in json.dumps(frame, ensure_ascii=False), "the SyncError does not hold the name")

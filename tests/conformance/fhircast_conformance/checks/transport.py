@@ -11,14 +11,8 @@ from websockets.exceptions import InvalidHandshake
 
 from fhircast_conformance.check import NotApplicable, check, expect, fail
 from fhircast_conformance.messages import item, message, new_case
-from fhircast_conformance.watching import (
-    FENCE_SCOPE,
-    endpoint_of,
-    events_in,
-    expect_events_refused,
-    only,
-    received,
-)
+from fhircast_conformance.refusing import endpoint_of, expect_events_refused
+from fhircast_conformance.watching import FENCE_SCOPE, delivered, events_in, hears, only, received
 
 if TYPE_CHECKING:
     from fhircast_conformance.bench import Bench
@@ -79,6 +73,7 @@ async def frames_are_json_objects(bench: Bench) -> None:
 async def broken_frames_harm_nobody_else(bench: Bench) -> None:
     a = await bench.join("A", ["Patient-open"])
     b = await bench.join("B", ["Patient-close"])
+    await hears(bench, a)
     for broken in (b"\x00\xff", '{"id": "x", "sta', "[]", "no JSON at all"):
         await b.send(broken)
     event = new_case().opens_patient(bench.topic)
@@ -88,14 +83,15 @@ async def broken_frames_harm_nobody_else(bench: Bench) -> None:
 
 @check("GEN-03", title="A subscription in another case gets the event")
 async def subscribed_in_another_case(bench: Bench) -> None:
-    a = await bench.join("A", ["patient-OPEN"])
-    await bench.publish(new_case().opens_patient(bench.topic))
+    a, b = await bench.join("A", ["patient-OPEN"]), await bench.join("B", ["Patient-open"])
+    await hears(bench, b)
     expect(only(await received(bench, a), "Patient-open"), "patient-OPEN was subscribed")
 
 
 @check("GEN-03", title="An event in another case reaches its subscribers")
 async def requested_in_another_case(bench: Bench) -> None:
     a = await bench.join("A", ["Patient-open"])
+    await hears(bench, a)
     event = message(bench.topic, "PATIENT-open", [item("patient", new_case().patient)])
     bench.expect_accepted(await bench.wire.post(event), "PATIENT-open")
     expect(only(await received(bench, a), "Patient-open"), "PATIENT-open was requested")
@@ -125,10 +121,8 @@ async def extension_is_passed_through(bench: Bench) -> None:
     context = [item("patient", new_case().patient), extension]
     answer = await bench.wire.post(message(bench.topic, "Patient-open", context))
     bench.expect_accepted(answer, "an event with an extension")
-    frames = only(await received(bench, a), "Patient-open")
-    expect(
-        frames and extension in frames[0]["event"]["context"], "the extension was changed or lost"
-    )
+    [frame, *_] = await delivered(bench, a, "Patient-open")
+    expect(extension in frame["event"]["context"], "the extension was changed or lost")
 
 
 @check("GEN-05", title="What is no FHIR resource is refused in a context")
@@ -152,10 +146,8 @@ async def resource_is_untouched(bench: Bench) -> None:
     }
     a = await bench.join("A", ["Patient-open"])
     await bench.publish(message(bench.topic, "Patient-open", [item("patient", rich)]))
-    frames = only(await received(bench, a), "Patient-open")
-    expect(
-        frames and frames[0]["event"]["context"][0]["resource"] == rich, "it was changed or lost"
-    )
+    [frame, *_] = await delivered(bench, a, "Patient-open")
+    expect(frame["event"]["context"][0]["resource"] == rich, "the resource was changed")
 
 
 def _is_json_object(frame: str | bytes) -> bool:
