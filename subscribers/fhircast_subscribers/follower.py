@@ -296,8 +296,8 @@ class Follower:
         is_newest = self._is_newest(event)
         if known is not None and is_known_open(event, known):
             return self._open_again(event, known, is_newest)
-        if known is not None and is_older(event, known.opened_at):
-            return []  # passed over by everybody, the hub included (EVT-10)
+        if known is not None and (is_older(event, known.opened_at) or not is_newest):
+            return []  # passed over by everybody, the hub included (EVT-10, D-26)
         opened = steps.opened(event) if known is None else steps.reopened(event, known)
         was_current = self._current == event.anchor
         self._put(opened, newest=True)
@@ -312,6 +312,8 @@ class Follower:
         Spec: SYNC-12, SYNC-13, IRA-SUB-07.
         """
         again = steps.opened_again(event, known)
+        if not is_newest and known.opened_at is not None:
+            again = replace(again, opened_at=known.opened_at)  # passed over by the hub (D-26)
         was_current = self._current == event.anchor
         self._put(again, newest=is_newest)
         if is_newest:

@@ -94,8 +94,8 @@ class ContextModel:
     def _open(self, anchor: str, request: Json, version: str) -> None:
         known = self.contexts.get(anchor)
         at = moment(request)
-        if known is not None and at < known.opened_at:
-            return  # EVT-10, D-27: subscribers pass it over, and the hub is what they show
+        if known is not None and at < max(known.opened_at, self.moved_at or at):
+            return  # EVT-10, D-26, D-27: subscribers pass it over, and the hub is what they show
         content = known.content if known is not None else {}
         self.contexts[anchor] = Opened(request["event"]["context"], at, version, content)  # D-11
         self._move(anchor, at)

@@ -163,6 +163,14 @@ def test_older_open_leaves_the_current_context() -> None:
     assert [it.is_current for it in changes if isinstance(it, ContextOpened)] == [False]
 
 
+def test_reopen_older_than_the_current_open_is_passed_over() -> None:
+    """EVT-10, D-26, D-27: a close that lies between them still ends the context, as at the hub."""
+    follower = following(open_frame(1, seconds=0), open_frame(2, seconds=5))
+    assert follower.receive(open_frame(1, seconds=3))[1] == ()
+    follower.receive(close_frame(1, seconds=2))
+    assert list(follower.contexts) == [ANCHOR_2]
+
+
 def test_close_is_compared_with_the_open_of_its_own_anchor() -> None:
     """D-26: a close that is older than the current open still closes its own context."""
     follower = following(open_frame(1, seconds=0), open_frame(2, seconds=5))
