@@ -79,6 +79,7 @@ class Follower:
         self._moves = 0
         self._steps = 0
         self._is_unsure = False
+        self._is_newest_known = False
         self._opened_types: set[str] = set()
         self._shown_sync = self.sync
 
@@ -128,7 +129,7 @@ class Follower:
         self._standing.move(Connection.JOINING)
         self._opened_at = None  # the replay tells it anew, in order (REP-05)
         self._moves += 1
-        self._is_unsure, self._opened_types = False, set()
+        self._is_unsure, self._is_newest_known, self._opened_types = False, False, set()
         self._contexts = {key: replace(it, confirmed=False) for key, it in self._contexts.items()}
         return self._with_sync([])
 
@@ -227,6 +228,8 @@ class Follower:
         if answer is None:
             changes = self._forget_unconfirmed()
         elif answer.anchor:
+            is_ours = answer.anchor == self._current and self._opened_at is not None
+            self._is_newest_known = self._is_newest_known or is_ours
             changes = self._take_current(answer, was_overtaken=taken_steps != self._steps)
         else:
             changes = self._no_current()
@@ -268,14 +271,12 @@ class Follower:
             taken = steps.read(answer, None)
             self._put(taken, newest=True)
             return [ContextOpened(taken, is_current=True)]
-        if was_overtaken and answer.version_id in known.past_versions:
-            self._put(replace(known, confirmed=True))
-        else:
-            taken = steps.read(answer, known)
-            self._put(taken)
-            if was_current:
-                return content_difference(known, taken)
-        return [ContextOpened(self._contexts[answer.anchor], is_current=True, resumed=True)]
+        is_older_truth = was_overtaken and answer.version_id in known.past_versions
+        taken = replace(known, confirmed=True) if is_older_truth else steps.read(answer, known)
+        self._put(taken)
+        if was_current:
+            return content_difference(known, taken)
+        return [ContextOpened(taken, is_current=True, resumed=True)]
 
     def _no_current(self) -> list[Change]:
         previous, self._current = self.current, ""
@@ -380,6 +381,8 @@ class Follower:
     def _make_current(self, event: Notification) -> None:
         if self._current != event.anchor:
             self._moves += 1
+        if self._standing.connection is Connection.JOINED and not self._is_newest_known:
+            self._is_unsure = True  # the hub may know a later open than we saw (D-27): ask
         self._current = event.anchor if event.name != HOME_OPEN else ""
         self._opened_at = event.happened_at or self._opened_at
         self._standing.opened(event)

@@ -49,9 +49,12 @@ def opened_again(event: Notification, known: OpenContext) -> OpenContext:
     """Return the context after a replay or resend of the open that is here.
 
     A replay shows the version first distributed (D-13); if it is not known here that this is an
-    earlier one, something may be missing.
+    earlier one, something may be missing. A late one moves nothing back: a close is compared with
+    the newest open of its anchor (D-26).
     """
-    again = replace(known, event_id=event.id, opened_at=event.happened_at, confirmed=True)
+    moments = [it for it in (known.opened_at, event.happened_at) if it is not None]
+    opened_at = max(moments, default=None)
+    again = replace(known, event_id=event.id, opened_at=opened_at, confirmed=True)
     if event.version_id == known.version_id:
         return again
     is_first = not known.event_id and not event.prior_version_id

@@ -291,11 +291,6 @@ LATE_OPENS: dict[str, list[tuple[str, dict[str, Any]]]] = {
 """What the machine does not try: an open that is older than what it would replace."""
 
 
-@pytest.mark.xfail(
-    reason="the follower takes a late open for the newest, the hub does not (D-26, D-27)",
-    strict=True,
-    raises=AssertionError,
-)
 @pytest.mark.parametrize("name", LATE_OPENS)
 def test_late_opens(name: str) -> None:
     """D-26, D-27, EVT-10: whatever comes late, everybody shows what the hub has."""

@@ -64,6 +64,8 @@ def violations(message: Json, *, fhir: str = "R4", ira: bool = True) -> list[str
     event = message.get("event")
     if not isinstance(event, dict):
         return ["EVT-02 no event"]
+    if not isinstance(event.get("context"), list):
+        return ["EVT-02 context is no array"]
     return [
         *_frame(message, event),
         *_table(event),
@@ -81,8 +83,6 @@ def _frame(message: Json, event: Json) -> Found:
         yield "EVT-09 timestamp is not UTC"
     if not event.get("hub.topic"):
         yield "EVT-02 no topic"
-    if not isinstance(event.get("context"), list):
-        yield "EVT-02 context is no array"
     has_version = bool(event.get("context.versionId"))
     if has_version != str(event.get("hub.event")).endswith("-update"):
         yield "CONT-02 a version belongs to an update and to nothing else"

@@ -538,3 +538,64 @@ async def test_content_is_about_the_report_it_was_made_for(scripted: ScriptedHub
 
 def _subject(context: OpenContext) -> Json:
     return {"reference": context.association[1]}
+
+
+async def test_application_that_fell_behind_shows_what_is_current(scripted: ScriptedHub) -> None:
+    """SYNC-13, IRA-ID-01: many events went by while it was busy; it paints anew, the newest."""
+    free = asyncio.Event()
+
+    class BusyViewer(Viewer):
+        async def opened(self, context: OpenContext) -> None:
+            await free.wait()
+            await super().opened(context)
+
+    settings = replace(FAST, max_events=2)
+    async with connect(scripted.hub_url, scripted.topic, name="V", settings=settings) as session:
+        viewer = BusyViewer(session)
+        following = asyncio.create_task(follow(session, viewer))
+        for number in (1, 2, 3, 4, 5, 6):
+            await versioned(scripted, "DiagnosticReport-open", opened_items(number))
+        await session.wait_until(lambda it: len(it.contexts) == 6, 5)
+        free.set()
+        await until(lambda: viewer.shown and viewer.shown.anchor == "DiagnosticReport/dr-6")
+        following.cancel()
+
+
+async def test_refused_selection_is_not_offered_later(scripted: ScriptedHub) -> None:
+    """IRA-CC-03: nobody was told of it, so it was none."""
+    async with running(scripted, "viewer") as viewer:
+        await opens(scripted)
+        scripted.post_faults.append(500)
+        with pytest.raises(RequestRefused):
+            await viewer.select("Patient/pt-1")
+        assert viewer.earlier_selection == ()
+
+
+async def test_nothing_is_done_without_a_report(scripted: ScriptedHub) -> None:
+    """IRA-CC-04, IRA-RC-01: told by an error, nothing sent."""
+    async with running(scripted, "viewer") as viewer:
+        with pytest.raises(RefusedLocally, match="no context is shown"):
+            await viewer.share_measurement(8)
+    async with running(scripted, "dictation") as dictation:
+        with pytest.raises(RefusedLocally, match="no context is shown"):
+            dictation.type("text")
+    assert scripted.posts == []
+
+
+async def test_report_without_text_is_not_signed(scripted: ScriptedHub) -> None:
+    """IRA-RC-03."""
+    async with running(scripted, "dictation") as dictation:
+        await opens(scripted)
+        with pytest.raises(RefusedLocally, match="no text"):
+            await dictation.sign()
+
+
+async def test_discarded_text_goes_back_to_what_was_saved(scripted: ScriptedHub) -> None:
+    """IRA-RC-04: the caret stays in the text."""
+    async with running(scripted, "dictation") as dictation:
+        await opens(scripted)
+        dictation.type("kept")
+        await dictation.save()
+        dictation.type(" and not")
+        await dictation.discard()
+        assert (dictation.draft.text, dictation.draft.caret) == ("kept", 4)

@@ -11,6 +11,7 @@ import pytest
 from builders import case, item, observation, put
 from fhircast_subscribers import (
     IRA_EVENTS,
+    ClientSettings,
     Connection,
     ContextOpened,
     FellBehind,
@@ -27,7 +28,7 @@ from subscribers.scripted_hub import scripted_hub, until
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
-    from fhircast_subscribers import ClientSettings, HubSession
+    from fhircast_subscribers import HubSession
     from subscribers.scripted_hub import ScriptedHub
 
 
@@ -284,6 +285,15 @@ async def test_close_over_the_limit_is_followed(scripted: ScriptedHub) -> None:
         await shows(session, lambda it: it.current is None and not it.contexts)
 
 
+@pytest.mark.parametrize(
+    "setting", ["lease_seconds", "request_tries", "max_events", "max_event_bytes", "renew_at"]
+)
+def test_settings_that_cannot_work_are_refused(setting: str) -> None:
+    """SUB-08, CONF-04, CONT-19: when they are made, with their name."""
+    with pytest.raises(ValueError, match=setting):
+        ClientSettings(**{setting: 0})  # type: ignore[arg-type]  # by name
+
+
 def test_limit_is_within_what_is_read_at_all() -> None:
     """CONT-19."""
     with pytest.raises(ValueError, match="max_event_bytes"):
@@ -308,6 +318,18 @@ async def test_lease_is_renewed_with_the_same_endpoint(scripted: ScriptedHub) ->
         assert len(scripted.connects) == 1
         endpoints = {it["hub.channel.endpoint"] for it in scripted.subscribes[1:]}
         assert [it.rsplit("/", 1)[1] for it in endpoints] == [scripted.connects[0][1:]]
+
+
+async def test_a_lease_that_is_new_with_a_reconnect_counts_from_then(
+    scripted: ScriptedHub,
+) -> None:
+    """CONF-03, CONF-04: a hub may confirm another lease when the connection comes back."""
+    async with joined(scripted, replace(FAST, renew_at=0.2)) as session:
+        session._link._leased_at -= 100  # joined a while ago
+        scripted.lease_seconds = 1
+        await scripted.close(1001)
+        await until(lambda: len(scripted.subscribes) >= 2)
+        assert scripted.subscribes[1]["hub.channel.endpoint"].endswith(scripted.connects[0])
 
 
 async def test_failed_renewal_is_tried_again(scripted: ScriptedHub) -> None:
@@ -421,6 +443,7 @@ async def test_gap_is_read_again(scripted: ScriptedHub) -> None:
     """CONT-18: a missed update shows in the prior version; one GET repairs it."""
     async with joined(scripted) as session:
         await scripted.send("DiagnosticReport-open", opened_items(), version="v1")
+        await until(lambda: scripted.reads == 2)  # the open might have been a replay
         shared = {"resourceType": "Bundle", "type": "collection", "entry": []}
         items = [*opened_items(), {"key": "content", "resource": shared}]
         scripted.current = {
@@ -430,6 +453,7 @@ async def test_gap_is_read_again(scripted: ScriptedHub) -> None:
         }
         report = {"key": "report", "reference": {"reference": "DiagnosticReport/dr-1"}}
         await scripted.send("DiagnosticReport-update", [report], version="v3", prior="v2")
+        await until(lambda: scripted.reads == 3)
         await shows(session, lambda it: it.in_sync and it.contexts != {})
         assert session.current is not None
         assert session.current.version_id == "v3"

@@ -121,6 +121,39 @@ def test_late_joiner_knows_all_from_the_replayed_open() -> None:
     assert follower.current.study == STUDY
 
 
+def test_late_reopen_moves_nothing_back() -> None:
+    """D-26, EVT-10: a close between the two opens means neither; the report stays open."""
+    follower = following(
+        open_frame(1, seconds=5), open_frame(1, seconds=0), close_frame(1, seconds=2)
+    )
+    assert follower.current is not None
+
+
+def test_open_that_may_be_late_is_asked_about() -> None:
+    """D-27: the hub may know a later open than a joiner saw; asked until a GET agrees."""
+    follower = following(open_frame(1))
+    take(follower, NOTHING)
+    follower.receive(open_frame(2, seconds=1))
+    assert follower.needs_read
+    take(follower, got(2, "v1"))
+    follower.receive(open_frame(3, seconds=2))
+    assert not follower.needs_read
+
+
+def test_keys_are_read_as_they_are_spelled() -> None:
+    """EVT-14, ACK-01: `Report` is no report; it opens nothing, and is answered all the same."""
+    report, patient, study = case(1)
+    follower = following()
+    received, _changes = follower.receive(
+        frame("DiagnosticReport-open", [item(report, "Report"), item(patient, "Patient")])
+    )
+    assert isinstance(received, Notification)
+    assert follower.current is None
+    follower.receive(frame("ImagingStudy-open", [item(study)]))
+    assert follower.current is not None
+    assert follower.current.anchor == "ImagingStudy/is-1"
+
+
 def test_older_open_leaves_the_current_context() -> None:
     """EVT-10, D-26: a message older than the current open is passed over."""
     follower = following(open_frame(2, seconds=5))
@@ -260,9 +293,10 @@ def test_older_answer_to_a_get_is_passed_over() -> None:
     follower = following(open_frame())
     ticket = follower.begin_read()
     follower.receive(update_frame("v2", "v1", put(OBSERVATION)))
-    follower.take_read(read_current_context(got(1, "v1")), ticket)
+    changes = follower.take_read(read_current_context(got(1, "v1")), ticket)
     assert follower.current is not None
     assert follower.current.version_id == "v2"
+    assert changes == ()  # it is no open: who put it off the screen is not shown it again (TAB-04)
 
 
 def test_answer_from_before_a_switch_is_passed_over() -> None:

@@ -262,6 +262,8 @@ def _without(key: str) -> Callable[[Json], object]:
     ("fault", "row"),
     [
         (lambda it: it.update(id="e-1"), "D-50"),
+        (lambda it: it["event"].pop("hub.topic"), "EVT-02"),
+        (lambda it: it["event"].update(context={}), "EVT-02"),
         (lambda it: it.update(timestamp="2026-03-02T12:00:00+00:00"), "EVT-09"),
         (lambda it: it["event"].update({"hub.event": "org.example-thing"}), "EVT-13"),
         (lambda it: it["event"].update({"hub.event": "thing"}), "EVT-13"),
@@ -279,7 +281,7 @@ def _without(key: str) -> Callable[[Json], object]:
     ],
 )
 def test_validator_finds_faults(fault: Callable[[Json], object], row: str) -> None:
-    """EVT-09, EVT-13, EVT-16: a check that cannot fail is none."""
+    """EVT-02, EVT-09, EVT-13, EVT-16: a check that cannot fail is none."""
     message = deepcopy(sent("DiagnosticReport-open", report_of().open_items()))
     assert violations(message) == []
     fault(message)
