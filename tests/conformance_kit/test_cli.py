@@ -60,4 +60,4 @@ async def test_a_row_that_is_not_there_is_wrong_use(hub: RunningHub) -> None:
 async def test_checks_can_be_listed_without_a_hub() -> None:
     result = await run("http://127.0.0.1:9/api/hub", "--list")
     assert result.exit_code == 0
-    assert "repeated_events_count_once" in result.output
+    assert "repeated_events_are_confirmed_once" in result.output

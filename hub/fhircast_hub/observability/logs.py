@@ -22,7 +22,7 @@ def configure(log_format: Literal["text", "json"]) -> None:
     # A refused upgrade would be logged with its path, and the path of a socket is a secret.
     server = logging.getLogger("uvicorn.error")
     server.setLevel(logging.WARNING)
-    server.addFilter(_says_something)
+    server.addFilter(says_something)
 
 
 def topic_label(topic: str) -> str:
@@ -30,7 +30,7 @@ def topic_label(topic: str) -> str:
     return hashlib.sha256(topic.encode()).hexdigest()[:8]
 
 
-def _says_something(record: logging.LogRecord) -> bool:
+def says_something(record: logging.LogRecord) -> bool:
     """Pass over what the server says after every upgrade that was answered with 404 or 429.
 
     It takes the answer for a handshake that was never completed; who guesses endpoints could fill
