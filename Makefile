@@ -1,5 +1,5 @@
 # Every target does its own set-up: git, make and Python 3.11 or newer are all that is needed.
-.PHONY: setup setup-demo check fix test test-browser cov demo clean help
+.PHONY: setup setup-demo check conformance cov fix test demo clean help
 .DEFAULT_GOAL := help
 
 VENV := .venv
@@ -46,15 +46,20 @@ test: $(VENV)/.dev ## All tests; those with a browser say so if there is none
 cov: $(VENV)/.dev ## Branch coverage of the core by its own tests
 	@$(BIN)/python -m pytest tests/protocol --cov=fhircast_hub.protocol --cov-branch --cov-fail-under=100
 
-check: $(VENV)/.dev ## Lint, types, import rules; changes nothing
+check: $(VENV)/.dev ## Lint, types, import rules, a test for each requirement; changes nothing
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/python tests/traceability.py --check
+
+conformance: $(VENV)/.dev ## Judge the hub with the conformance kit, both profiles; writes docs/conformance.md
+	@$(BIN)/python tests/traceability.py --judge
 
 fix: $(VENV)/.dev ## Format, and mend what can be mended
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+	@$(BIN)/python tests/traceability.py
 
 clean: ## Remove what the other targets made
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis dist

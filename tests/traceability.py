@@ -38,9 +38,13 @@ OPEN_ROWS = {
         f"SMART-0{number}": "the authorization server comes with the SMART launch"
         for number in (1, 3, 4, 5, 6)
     },
+    "D-39": "the token answer comes with the SMART launch",
     "IRA-HUB-22": "binds a hub that claims ATNA; audit records come with the security work",
 }
 """Rows that nothing here fulfils yet, with the reason; everything else must have a test."""
+
+_JUDGING_OURS = {"test_subscriber_kit.py", "test_subscriber_cli.py"}
+"""Tests of the kit in which it judges what is ours."""
 
 _SHOWN = 6
 """Tests of one row that the page lists by name."""
@@ -92,13 +96,16 @@ def collect() -> dict[str, Found]:
             if path.suffix in {".py", ".js"}:
                 _note(code, ids_in(path.read_text(encoding="utf-8")), _shown(path))
     for path in sorted((ROOT / "tests").rglob("test_*.py")):
+        if path.parent.name == "conformance_kit" and path.name not in _JUDGING_OURS:
+            continue  # these test the kit
         for name, text in _functions(path, "test_"):
             _note(tests, ids_in(text), f"{_shown(path)}::{name}")
         for name, text in _machines(path):
             _note(tests, ids_in(text), f"{_shown(path)}::{name}")
-    for path in sorted((KIT / "checks").glob("*.py")):
-        for name, rows_judged in _checks(path):
-            _note(checks, rows_judged, name)
+    for room in ("checks", "subscriber/scenarios"):
+        for path in sorted((KIT / room).glob("*.py")):
+            for name, rows_judged in _checks(path):
+                _note(checks, rows_judged, name)
     return {
         row_id: Found(code[row_id], tests[row_id], checks[row_id])
         for row_id in (*rows(), *decisions())
@@ -166,7 +173,9 @@ def _line(row: Row, found: Found, verdicts: dict[str, dict[str, str]]) -> str:
     tests = [f"kit: {it}" for it in found.checks] + [_brief(it) for it in found.tests]
     if len(tests) > _SHOWN:
         tests = [*tests[:_SHOWN], f"and {len(tests) - _SHOWN} more"]
-    shown_tests = "<br>".join(tests) or f"*open: {OPEN_ROWS.get(row.id, 'no test')}*"
+    if row.id in OPEN_ROWS:
+        tests.append(f"*open: {OPEN_ROWS[row.id]}*")
+    shown_tests = "<br>".join(tests) or "*no test*"
     code = "<br>".join(_brief(it) for it in found.code[:_SHOWN])
     kit = (verdicts.get(profile, {}).get(row.id, "") for profile in ("base", "ira"))
     cells = (row.id, row.strength, row.actor, row.requirement, code, shown_tests, *kit)
@@ -214,7 +223,7 @@ def _checks(path: Path) -> Iterator[tuple[str, set[str]]]:
         if not isinstance(node, ast.AsyncFunctionDef):
             continue
         for it in node.decorator_list:
-            if isinstance(it, ast.Call) and ast.unparse(it.func) == "check":
+            if isinstance(it, ast.Call) and ast.unparse(it.func) in {"check", "scenario"}:
                 yield node.name, {ast.literal_eval(word) for word in it.args}
 
 

@@ -206,7 +206,8 @@ class HubLink:
         elif isinstance(message, Confirmation):
             self.granted = frozenset(name.lower() for name in message.events)
             if message.lease_seconds and message.lease_seconds != self._lease_seconds:
-                self._lease_seconds = message.lease_seconds
+                # Another lease than the last one counts from here, not from our request (CONF-03).
+                self._lease_seconds, self._leased_at = message.lease_seconds, self._now()
             self._lease_changed.set()
         elif isinstance(message, Denial) and not self._leaving:
             self._endpoint = ""

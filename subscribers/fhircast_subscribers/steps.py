@@ -50,7 +50,7 @@ def opened_again(event: Notification, known: OpenContext) -> OpenContext:
     """Return the context after a replay or resend of the open that is here.
 
     A replay shows the version first distributed (D-13); if it is not known here that this is an
-    earlier one, something may be missing.
+    earlier one, something may be missing. One that is late is none of these: see `opened_late`.
     """
     again = replace(known, event_id=event.id, opened_at=event.happened_at, confirmed=True)
     if event.version_id == known.version_id:

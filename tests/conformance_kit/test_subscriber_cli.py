@@ -48,6 +48,18 @@ def test_an_application_that_acts_by_itself_needs_no_driver(tmp_path: Path) -> N
     assert verdicts == dict.fromkeys(rows, "passed")
 
 
+def test_the_command_line_subscriber_holds_too(tmp_path: Path) -> None:
+    """UNS-06, ACK-01, CONF-07: `fhircast sub`, which asks for every event of the catalogue."""
+    rows = {"UNS-01", "UNS-06", "ACK-01", "CONF-07"}
+    code = "from fhircast_hub.cli.main import main; main()"
+    script = (
+        f'exec {sys.executable} -c "{code}" sub "$FHIRCAST_HUB_TOPIC" --hub "$FHIRCAST_HUB_URL"'
+    )
+    done, verdicts = judge_script(script, rows, tmp_path)
+    assert done.exit_code == 0, done.output
+    assert verdicts == dict.fromkeys(rows, "passed")
+
+
 def judge_process(
     adapter: str, rows: set[str], where: Path, *more: str
 ) -> tuple[Result, dict[str, str]]:
@@ -56,9 +68,16 @@ def judge_process(
         f"exec {sys.executable} -m fhircast_subscribers {adapter} "
         '--hub "$FHIRCAST_HUB_URL" --topic "$FHIRCAST_HUB_TOPIC"'
     )
+    return judge_script(script, rows, where, "--profile", "ira", *more)
+
+
+def judge_script(
+    script: str, rows: set[str], where: Path, *more: str
+) -> tuple[Result, dict[str, str]]:
+    """Judge what a shell line runs; return its verdicts by row."""
     found = where / "found.json"
     done = judge(
-        *("--profile", "ira", "--only", ",".join(sorted(rows)), *QUICK, *more),
+        *("--only", ",".join(sorted(rows)), *QUICK, *more),
         *("--app-output", str(where / "output"), "--json", str(found), "--", "sh", "-c", script),
     )
     judged = json.loads(found.read_bytes())["rows"]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from builders import PATIENT, TOPIC, item
 from fhircast_hub.cli.token import mint_token
+from fhircast_hub.observability.logs import says_something
 from wire_messages import ALL_EVENTS, codings, open_request, request, sync_error_request
 
 if TYPE_CHECKING:
@@ -14,6 +15,18 @@ if TYPE_CHECKING:
     from hub_server import StartHub
 
 KEY = "a key for tests only, 32 characters and more"
+
+
+def test_a_refused_upgrade_is_no_error_of_the_server(caplog: pytest.LogCaptureFixture) -> None:
+    """D-43: the server logs one for each, and who guesses endpoints could fill the log."""
+    server = logging.getLogger("uvicorn.error")
+    server.addFilter(says_something)
+    try:
+        server.error("ASGI callable returned without completing handshake.")
+        server.error("something else")
+    finally:
+        server.removeFilter(says_something)
+    assert [it.getMessage() for it in caplog.records] == ["something else"]
 
 
 async def test_a_session_leaves_no_secret_in_the_log(

@@ -320,6 +320,18 @@ async def test_lease_is_renewed_with_the_same_endpoint(scripted: ScriptedHub) ->
         assert [it.rsplit("/", 1)[1] for it in endpoints] == [scripted.connects[0][1:]]
 
 
+async def test_a_lease_that_is_new_with_a_reconnect_counts_from_then(
+    scripted: ScriptedHub,
+) -> None:
+    """CONF-03, CONF-04: a hub may confirm another lease when the connection comes back."""
+    async with joined(scripted, replace(FAST, renew_at=0.2)) as session:
+        session._link._leased_at -= 100  # joined a while ago
+        scripted.lease_seconds = 1
+        await scripted.close(1001)
+        await until(lambda: len(scripted.subscribes) >= 2)
+        assert scripted.subscribes[1]["hub.channel.endpoint"].endswith(scripted.connects[0])
+
+
 async def test_failed_renewal_is_tried_again(scripted: ScriptedHub) -> None:
     """CONF-04: 503 is no end."""
     scripted.lease_seconds = 1

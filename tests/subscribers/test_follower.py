@@ -129,6 +129,14 @@ def test_late_joiner_knows_all_from_the_replayed_open() -> None:
     assert follower.current.study == STUDY
 
 
+def test_late_reopen_moves_nothing_back() -> None:
+    """D-26, EVT-10: a close between the two opens means neither; the report stays open."""
+    follower = following(
+        open_frame(1, seconds=5), open_frame(1, seconds=0), close_frame(1, seconds=2)
+    )
+    assert follower.current is not None
+
+
 def test_keys_are_read_as_they_are_spelled() -> None:
     """EVT-14, ACK-01: `Report` is no report; it opens nothing, and is answered all the same."""
     report, patient, study = case(1)
@@ -219,6 +227,15 @@ def test_answer_from_before_an_open_that_was_passed_over_is_too_old() -> None:
     follower.receive(open_frame(1, seconds=0))
     follower.take_read(read_current_context(got(2, "w1")), ticket)
     assert follower.needs_read
+
+
+def test_reopen_older_than_the_current_open_is_passed_over() -> None:
+    """EVT-10, D-26, D-27: a close that lies between them still ends the context, as at the hub."""
+    follower = following(open_frame(1, seconds=0), open_frame(2, seconds=5))
+    _message, changes = follower.receive(open_frame(1, seconds=3))
+    assert not any(isinstance(it, ContextOpened) for it in changes)
+    follower.receive(close_frame(1, seconds=2))
+    assert list(follower.contexts) == [ANCHOR_2]
 
 
 def test_close_is_compared_with_the_open_of_its_own_anchor() -> None:

@@ -153,6 +153,7 @@ async def test_version_is_kept_though_the_content_is_no_use(scripted: ScriptedHu
     """CONT-17, IRA-SUB-04: after three updates of others ours is based on the third."""
     async with joined(scripted) as session:
         await session.open(reading_case())
+        await until(lambda: scripted.reads == 2)  # the open might have been a replay
         report = {"key": "report", "reference": {"reference": ANCHOR}}
         for number in (2, 3, 4):
             await scripted.send(
@@ -161,7 +162,7 @@ async def test_version_is_kept_though_the_content_is_no_use(scripted: ScriptedHu
         await shows(session, lambda it: it.contexts[ANCHOR].version_id == "v4")
         await session.update([OBSERVATION])
         assert scripted.posts[-1]["event"]["context.versionId"] == "v4"
-        assert scripted.reads == 1
+        assert scripted.reads == 2
 
 
 async def test_concurrent_updates_of_one_session_do_not_collide(scripted: ScriptedHub) -> None:

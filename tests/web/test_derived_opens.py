@@ -130,6 +130,20 @@ async def test_everybody_gets_derived_opens_if_the_site_wants_it(start_hub: Star
     await only_marker_comes(hub.wire, everything)
 
 
+async def test_an_open_without_a_report_is_translated_too(start_hub: StartHub) -> None:
+    """D-49, DER-01, DER-04: patient and study of the dialect's open; gone with its close."""
+    hub = await start_hub(dialects="open-without-report")
+    events = ["Patient-open", "ImagingStudy-open", "org.example.marker"]
+    await hub.wire.join(TOPIC, ALL_EVENTS)
+    partly = await hub.wire.join(TOPIC, events)
+    _, patient, study = map(item, case(1))
+    await accepted(hub, request("DiagnosticReport-open", patient, study))
+    names = [(await partly.followed())["event"]["hub.event"] for _ in range(2)]
+    assert names == ["Patient-open", "ImagingStudy-open"]
+    await accepted(hub, request("DiagnosticReport-close", study))
+    await only_marker_comes(hub.wire, partly, await hub.wire.join(TOPIC, events))
+
+
 @pytest.mark.parametrize("setting", [{"derive": "off"}, {"common_events": "1"}])
 async def test_other_events_than_the_others_have_are_refused(
     start_hub: StartHub, setting: dict[str, str]

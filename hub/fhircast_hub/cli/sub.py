@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -28,7 +30,7 @@ _ALL = ",".join(entry.spelling for entry in CATALOGUE)
 def sub(
     topic: str, hub: str, token: str, events: str, name: str, count: int, as_json: bool
 ) -> None:
-    """Join TOPIC as a subscriber and print its events, until Ctrl-C.
+    """Join TOPIC as a subscriber and print its events, until Ctrl-C or SIGTERM.
 
     Every event is acknowledged with 200. Leaving unsubscribes.
     """
@@ -40,7 +42,7 @@ def sub(
         raise click.UsageError("--events: name at least one event")
     try:
         asyncio.run(_follow(topic, hub, token, wanted, name, count, as_json))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError):
         click.echo("left the session", err=True)
     except SubscriberError as error:
         raise click.ClickException(str(error)) from None
@@ -51,6 +53,10 @@ async def _follow(
 ) -> None:
     from fhircast_subscribers.client import connect
 
+    task = asyncio.current_task()
+    if task is not None:
+        with suppress(NotImplementedError):  # Windows has no such handlers
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     async with connect(hub, topic, name=name, token=token or None, events=events) as session:
         click.echo(f"joined the session as {name!r}; Ctrl-C leaves", err=True)
         seen = 0

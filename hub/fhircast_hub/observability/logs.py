@@ -20,12 +20,23 @@ def configure(log_format: Literal["text", "json"]) -> None:
     for chatty in ("uvicorn.access", "httpx", "websockets"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     # A refused upgrade would be logged with its path, and the path of a socket is a secret.
-    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    server = logging.getLogger("uvicorn.error")
+    server.setLevel(logging.WARNING)
+    server.addFilter(says_something)
 
 
 def topic_label(topic: str) -> str:
     """Return what stands for a topic in a log: enough to compare, of no use to join (SEC-03)."""
     return hashlib.sha256(topic.encode()).hexdigest()[:8]
+
+
+def says_something(record: logging.LogRecord) -> bool:
+    """Pass over what the server says after every upgrade that was answered with 404 or 429.
+
+    It takes the answer for a handshake that was never completed; who guesses endpoints could fill
+    the log with it.
+    """
+    return record.msg != "ASGI callable returned without completing handshake."
 
 
 class _TextFormatter(logging.Formatter):

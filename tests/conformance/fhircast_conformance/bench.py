@@ -47,6 +47,24 @@ ALL_EVENTS = (
 NO_SYNC_ERRORS = tuple(it for it in ALL_EVENTS if it != "SyncError")
 
 
+_ABOUT_GRANTS = frozenset(
+    [
+        "CONF-02",
+        "REP-02",
+        "SYNC-05",
+        "EVT-19",
+        "SCO-01",
+        "SCO-02",
+        "SUB-11",
+        "SUB-12",
+        "D-12",
+        "SUB-07",
+        "IRA-HUB-05",
+    ]
+)
+"""Rows that a frame which was not granted breaks, or whose checks change what is granted."""
+
+
 @dataclass(frozen=True, slots=True)
 class Timers:
     """How the hub under test is set; the kit waits by these. All in seconds.
@@ -107,8 +125,9 @@ class Bench:
 
     wire: Wire
 
-    def __init__(self, hub: HubUnderTest) -> None:
+    def __init__(self, hub: HubUnderTest, rows: tuple[str, ...] = ()) -> None:
         self.hub = hub
+        self._is_about_grants = not _ABOUT_GRANTS.isdisjoint(rows)
         self.topic = new_id()
         self.timers = hub.timers
         self.profile = hub.profile
@@ -345,6 +364,7 @@ class Bench:
         """
         try:
             frame = await socket.next(within=seconds)
+            self._require_granted(socket, frame)
         except TimeoutError:
             return
         except ConnectionClosed:
@@ -398,11 +418,25 @@ class Bench:
 
     async def _next(self, socket: Socket, due: str, *, within: float = 0.0) -> Json:
         try:
-            return await socket.next(within=within or self.timers.answer)
+            frame = await socket.next(within=within or self.timers.answer)
         except TimeoutError:
             fail(f"{due}; nothing came")
         except ConnectionClosed:
             fail(f"{due}; the hub closed the socket")
+        self._require_granted(socket, frame)
+        return frame
+
+    def _require_granted(self, socket: Socket, frame: Json) -> None:
+        """A hub that sends what was not granted is red in the rows about that, and only there.
+
+        Raises:
+            Blocked: The frame is of an event that the socket was not granted.
+        """
+        granted = str(socket.confirmation.get("hub.events", "")).lower().split(",")
+        event = frame.get("event")
+        name = str(event.get("hub.event", "")).lower() if isinstance(event, dict) else ""
+        if name and granted != [""] and name not in granted and not self._is_about_grants:
+            raise Blocked(f"{socket.name} was sent {name}, which it was not granted")
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,7 +94,7 @@ async def run_checks(
 async def run_check(hub: HubUnderTest, check: Check) -> CheckResult:
     """Run one check on a fresh topic and turn what it says into a verdict."""
     began = time.monotonic()
-    bench = Bench(hub)
+    bench = Bench(hub, check.rows)
     bound = USUAL_SECONDS + (check.patience(bench) if check.patience else 0)
     verdict, reason = Verdict.PASSED, ""
     try:

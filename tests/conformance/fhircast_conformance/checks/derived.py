@@ -34,7 +34,7 @@ async def _derived(bench: Bench, a: Socket, p: Socket, case: Case) -> tuple[Json
     event = case.opens(bench.topic)
     await seen(bench, a, event)
     frame = await bench.frame(p)
-    if not name_of(frame).endswith("-open"):
+    if not name_of(frame).endswith("-open") or name_of(frame) == name_of(event):
         raise Blocked("P got no derived open")
     return event, frame
 

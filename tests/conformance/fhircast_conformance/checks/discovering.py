@@ -17,13 +17,19 @@ _VERSIONS = {"STU1": "an older version", "STU2": "an older version", "STU3": "3.
 _NON_CURRENT = "supportsNonCurrentContextUpdates"
 
 
+def _url(bench: Bench) -> str:
+    return f"{bench.hub.url}/.well-known/fhircast-configuration"
+
+
 async def _answer(bench: Bench) -> httpx.Response:
+    """Return the answer to a reader without a token."""
     reader = await bench.client("reader", token="")  # nobody in particular
-    return await reader.http.get(f"{bench.hub.url}/.well-known/fhircast-configuration")
+    return await reader.http.get(_url(bench))
 
 
 async def _document(bench: Bench) -> dict[str, Any]:
-    answer = await _answer(bench)
+    """Return the document; with a token, in case that the hub wrongly wants one."""
+    answer = await bench.wire.http.get(_url(bench))
     if answer.status_code != 200:
         raise Blocked(f"the configuration document was answered {answer.status_code}")
     document = answer.json()

@@ -157,6 +157,8 @@ async def unusual_resources_are_passed_on(bench: Bench) -> None:
 @check("D-36", title="Any event that is well-formed is granted, catalogued or not")
 async def unknown_events_are_granted(bench: Bench) -> None:
     vendor = ["DiagnosticReport-opened", "conference-start", "org.example.aidone", "heartbeat"]
+    answer = await bench.wire.subscribe(bench.topic, ["Patient-open", *vendor], name="A")
+    bench.expect_accepted(answer, "names that no catalogue holds")
     a = await bench.join("A", ["Patient-open", *vendor])
     missing = {it.lower() for it in vendor} - events_in(a.confirmation)
     expect(not missing, f"not granted: {sorted(missing)}")

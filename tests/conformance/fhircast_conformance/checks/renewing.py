@@ -11,7 +11,6 @@ from fhircast_conformance.messages import new_case, new_id
 from fhircast_conformance.refusing import another_endpoint, endpoint_of
 from fhircast_conformance.watching import (
     FENCE_SCOPE,
-    SHORT_LEASE_SECONDS,
     confirmed,
     delivered,
     ended,
@@ -131,10 +130,9 @@ async def renewed_subscription_is_one(bench: Bench) -> None:
 async def renewal_restarts_the_lease(bench: Bench) -> None:
     a, lease = await joins_with_short_lease(bench)
     await bench.pause(lease * 0.5)
-    short = str(SHORT_LEASE_SECONDS)
-    answer = await _renew(bench, a, ["Patient-open"], hub__lease_seconds=short)
+    answer = await _renew(bench, a, ["Patient-open"], hub__lease_seconds="60")
     bench.expect_accepted(answer, "a renewal")
-    await bench.pause(lease * 0.7)  # beyond the first lease, within the second
+    await bench.pause(lease * 0.7)  # beyond the first lease, well within the second
     expect(await is_open(bench, a), "the subscription ended with its first lease")
 
 

@@ -176,8 +176,8 @@ async def one_sync_error_for_each_refuser(bench: Bench) -> None:
     c = await bench.join("C", _EVENTS)
     _, a, _ = await _refused(bench)
     await c.acknowledge(await unacknowledged(bench, c), "409")
-    for _ in range(2):
-        await bench.expect_frame(a, "SyncError")
+    await told(bench, a)
+    await bench.expect_frame(a, "SyncError")
     await bench.expect_silence(a, why="one SyncError for each refuser is due")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shlex
+import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
@@ -86,12 +87,36 @@ class Operator:
     async def act(self, action: str) -> bool:
         """Ask for the action."""
         wish = f"\n  At the application: {ACTIONS[action]}.\n  Can it do that"
-        return await asyncio.to_thread(click.confirm, wish, default=True, err=True)
+        return await confirmed(wish)
 
     async def shows(self, anchor: str, words: str) -> bool | None:
         """Ask what is on the screen."""
         question = f"\n  Does the application show {words}"
-        return await asyncio.to_thread(click.confirm, question, default=True, err=True)
+        return await confirmed(question)
+
+
+async def confirmed(question: str) -> bool:
+    """Ask at the terminal, while the hub goes on; no answer is a no.
+
+    The thread is a daemon: an interrupted program does not wait for the answer.
+    """
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[bool] = loop.create_future()
+
+    def ask() -> None:
+        try:
+            said = click.confirm(question, default=True, err=True)
+        except (click.Abort, EOFError):
+            said = False
+        with suppress(RuntimeError):  # the loop is gone: nobody waits any more
+            loop.call_soon_threadsafe(tell, said)
+
+    def tell(said: bool) -> None:
+        if not answer.done():
+            answer.set_result(said)
+
+    threading.Thread(target=ask, daemon=True).start()
+    return await answer
 
 
 class Driver:
@@ -215,7 +240,7 @@ class ByHand:
         if not self._is_attended:
             return False
         wish = "\n  End the application as a user does (not by a kill). Can it be ended"
-        return await asyncio.to_thread(click.confirm, wish, default=True, err=True)
+        return await confirmed(wish)
 
     async def act(self, action: str) -> bool:
         """Let the hands do it."""

@@ -79,6 +79,7 @@ class Stage:
         self._watch = Watch(hub, self.findings, actor=actor)
         self._judged: set[int] = set()
         self._kind = ""
+        self._began_at = 0.0
         self.is_mute = False
         hub.late_seconds = waits.late
 
@@ -92,6 +93,7 @@ class Stage:
         """
         self.findings = self._watch.findings = Findings(self._wanted)
         self.hub.trace = Trace()
+        self._began_at = self.hub.now()
         if scenario.joins:
             await self.joined()
 
@@ -245,6 +247,24 @@ class Stage:
         if not await self.app.act(action):
             raise NotApplicable(f"needs a user at the application: {action}")
         return since
+
+    async def ask(self, action: str, suffix: str) -> Post:
+        """Have something requested at the application, or see it do so by itself.
+
+        Raises:
+            NotApplicable: Nobody can do it, and nothing came by itself.
+            Blocked: It was done, and no request came of it.
+        """
+        try:
+            since = await self.act(action)
+        except NotApplicable:
+            since = self._began_at
+            await self.hub.record.until(
+                lambda: self.hub.record.posts(since, suffix), self.waits.quiet
+            )
+            if not self.hub.record.posts(since, suffix):
+                raise
+        return await self.posted(suffix, since)
 
     async def posted(self, suffix: str, since: float) -> Post:
         """Return the request that the application sent since then.

@@ -25,16 +25,14 @@ SYNC_ERROR_ROWS = ("SYNC-02", "SYNC-03", "SYNC-04", "SYNC-11")
 @scenario(title="it opens a context", gives=(*MESSAGE_ROWS, *OPEN_ROWS))
 async def opens(stage: Stage) -> None:
     """Have a case opened at the application."""
-    since = await stage.act("open")
-    await stage.posted("-open", since)
+    await stage.ask("open", "-open")
 
 
 @scenario(title="it closes what is open", gives=(*MESSAGE_ROWS, *CLOSE_ROWS))
 async def closes(stage: Stage) -> None:
     """Have the current context closed at the application."""
     await stage.follow(stage.opening(new_case()))
-    since = await stage.act("close")
-    await stage.posted("-close", since)
+    await stage.ask("close", "-close")
 
 
 @scenario(
@@ -51,8 +49,7 @@ async def updates(stage: Stage) -> None:
     for _ in range(3):
         version = stage.hub.session.contexts[target(case.report)].version
         await stage.follow(case.updates(topic, version, put(case.observation())))
-    since = await stage.act("update")
-    await stage.posted("-update", since)
+    await stage.ask("update", "-update")
     await stage.quiet()
 
 
@@ -64,22 +61,19 @@ async def selects(stage: Stage) -> None:
     await stage.follow(case.opens(topic))
     version = stage.hub.session.contexts[target(case.report)].version
     await stage.follow(case.updates(topic, version, put(case.observation())))
-    since = await stage.act("select")
-    await stage.posted("-select", since)
+    await stage.ask("select", "-select")
 
 
 @scenario(title="it logs the user out for everybody", gives=(*MESSAGE_ROWS, "INF-01"))
 async def logs_out(stage: Stage) -> None:
     """Have the user logged out at the application."""
-    since = await stage.act("logout")
-    await stage.posted("UserLogout", since)
+    await stage.ask("logout", "UserLogout")
 
 
 @scenario(title="it lets the user hibernate", gives=(*MESSAGE_ROWS, "INF-03"))
 async def hibernates(stage: Stage) -> None:
     """Have the workstation locked at the application."""
-    since = await stage.act("hibernate")
-    await stage.posted("UserHibernate", since)
+    await stage.ask("hibernate", "UserHibernate")
 
 
 @scenario(
