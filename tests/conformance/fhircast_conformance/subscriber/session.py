@@ -139,7 +139,8 @@ class Session:
         if self.contexts.pop(anchor, None) is None and self._ira:
             raise Refused(409, f"context: {anchor} is not open (D-29)")
         if self.current == anchor:
-            self.current, self.version = "", self._next()
+            # D-26: nothing is current that a later open could be older than.
+            self.current, self.version, self.newest_open = "", self._next(), None
         return {}
 
     def _update(self, anchor: str, message: Json) -> Json:
