@@ -7,8 +7,9 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from fhircast_hub.protocol.judging import decide
 from fhircast_hub.protocol.messages import EventNotification, parse_notification
-from fhircast_hub.protocol.session import Decision, Rules, Session, decide
+from fhircast_hub.protocol.session import Decision, Rules, Session
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

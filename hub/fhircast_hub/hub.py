@@ -30,7 +30,8 @@ from fhircast_hub.protocol.errors import (
     UnknownTopic,
 )
 from fhircast_hub.protocol.events import SYNC_ERROR
-from fhircast_hub.protocol.session import Accepted, Rules, decide
+from fhircast_hub.protocol.judging import decide
+from fhircast_hub.protocol.session import Accepted, Rules
 from fhircast_hub.protocol.subscription import (
     LeasePolicy,
     Subscription,

@@ -6,6 +6,7 @@ import json
 
 import pytest
 from fhircast_hub.protocol.errors import InvalidRequest
+from fhircast_hub.protocol.judging import decide
 from fhircast_hub.protocol.messages import (
     encode_confirmation,
     encode_denial,
@@ -13,7 +14,7 @@ from fhircast_hub.protocol.messages import (
     parse_notification,
     parse_response,
 )
-from fhircast_hub.protocol.session import Decision, Rules, Session, decide
+from fhircast_hub.protocol.session import Decision, Rules, Session
 from fhircast_hub.protocol.subscription import endpoint_id_of, parse_subscription_request
 from golden import FOLDER, events, exact, fsh_path, of_kind, parts_in_events, text, value
 from golden_table import KINDS, REFUSED, UNREADABLE, Kind

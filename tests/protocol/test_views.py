@@ -29,7 +29,7 @@ from builders import (
     value,
 )
 from fhircast_hub.protocol.derive import Derive, derived_opens, is_derived_from
-from fhircast_hub.protocol.session import anchor_of
+from fhircast_hub.protocol.judging import anchor_of
 from fhircast_hub.protocol.views import encode_current_context, replay, shown_after
 
 if TYPE_CHECKING:

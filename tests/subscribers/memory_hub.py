@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 from builders import NOON, TOPIC, new_session
 from fhircast_hub.protocol.channel import Channel, ChannelRules
+from fhircast_hub.protocol.judging import decide
 from fhircast_hub.protocol.messages import (
     encode_notification,
     parse_response,
 )
-from fhircast_hub.protocol.session import Decision, Rules, decide
+from fhircast_hub.protocol.session import Decision, Rules
 from fhircast_hub.protocol.subscription import Subscription
 from fhircast_hub.protocol.syncerror import make_sync_error
 from fhircast_hub.protocol.views import encode_current_context, replay

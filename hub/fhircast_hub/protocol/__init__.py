@@ -3,7 +3,7 @@
 Whoever wraps this package keeps four promises:
 
 1. Bytes from outside go through `messages` or `subscription` first; what they return is valid.
-2. `session.decide` is called with the newest `Session` of the topic, and its `Decision` is kept and
+2. `judging.decide` is called with the newest `Session` of the topic, and its `Decision` is kept and
    published in one atomic step, or not at all.
 3. Every `Channel` has one owner, which feeds it what the socket does and writes what it returns.
 4. Times, ids and version ids come in as arguments: nothing here reads a clock, draws a random

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from conformance_kit.mutants.registry import around, mutant, replace_judge
 from fhircast_hub import hub
-from fhircast_hub.protocol import content, delivery, session
+from fhircast_hub.protocol import content, delivery, judging
 from fhircast_hub.protocol.errors import FhircastError
 from fhircast_hub.protocol.events import EventKind
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def stale_versions_are_accepted(patch: pytest.MonkeyPatch) -> None:
     def lax(original: Any) -> Any:
         def update(state: Any, notification: Any, *args: Any) -> Any:
-            known = state.contexts.get(session.anchor_of(notification))
+            known = state.contexts.get(judging.anchor_of(notification))
             if known is not None and notification.version_id:
                 notification = replace(notification, version_id=known.version_id)
             return original(state, notification, *args)
@@ -34,7 +34,7 @@ def stale_versions_are_accepted(patch: pytest.MonkeyPatch) -> None:
 def updates_keep_the_version(patch: pytest.MonkeyPatch) -> None:
     def lazy(original: Any) -> Any:
         def update(state: Any, notification: Any, _version_id: str, *args: Any) -> Any:
-            known = state.contexts.get(session.anchor_of(notification))
+            known = state.contexts.get(judging.anchor_of(notification))
             return original(state, notification, known.version_id if known else "", *args)
 
         return update
@@ -117,7 +117,7 @@ def content_is_lost_at_a_switch(patch: pytest.MonkeyPatch) -> None:
         def opens(state: Any, notification: Any, *args: Any) -> Any:
             if notification.name.anchor_type is None:
                 return original(state, notification, *args)
-            opening = session.anchor_of(notification)
+            opening = judging.anchor_of(notification)
             empty = {
                 key: it if key == opening else replace(it, content=content.Content())
                 for key, it in state.contexts.items()
@@ -163,14 +163,14 @@ def opened_resources_can_go(patch: pytest.MonkeyPatch) -> None:
     def lax(original: Any) -> Any:
         return lambda bundle, **kwargs: original(bundle, **(kwargs | {"opened": {}}))
 
-    around(patch, session, "parse_updates", lax)
+    around(patch, judging, "parse_updates", lax)
 
 
 @mutant("a selection is taken for any open context", red="SEL-03 D-29")
 def selections_anywhere(patch: pytest.MonkeyPatch) -> None:
     def lax(original: Any) -> Any:
         def select(state: Any, notification: Any, *args: Any) -> Any:
-            anchor = session.anchor_of(notification)
+            anchor = judging.anchor_of(notification)
             if anchor not in state.contexts:
                 return original(state, notification, *args)
             decision = original(replace(state, current=anchor), notification, *args)

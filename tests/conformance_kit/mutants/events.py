@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from conformance_kit.mutants.registry import around, mutant
 from fhircast_hub import fanout, hub
-from fhircast_hub.protocol import delivery, session
+from fhircast_hub.protocol import delivery, judging
 from fhircast_hub.protocol.errors import FhircastError
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def anchors_may_be_missing(patch: pytest.MonkeyPatch) -> None:
             except FhircastError as error:
                 if "EVT-14" not in str(error.rule) and "EVT-15" not in str(error.rule):
                     raise
-                return session._accepted(state, notification)
+                return judging._accepted(state, notification)
 
         return judge
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fhircast_hub import hub
-from fhircast_hub.protocol import session
+from fhircast_hub.protocol import judging
 
 if TYPE_CHECKING:
     import pytest
@@ -58,7 +58,7 @@ def around(patch: pytest.MonkeyPatch, owner: Any, name: str, make: Callable[[Any
 
 
 def replace_judge(patch: pytest.MonkeyPatch, kind: EventKind, make: Callable[[Any], Any]) -> None:
-    patch.setitem(session._JUDGES, kind, make(session._JUDGES[kind]))
+    patch.setitem(judging._JUDGES, kind, make(judging._JUDGES[kind]))
 
 
 def alter_get(patch: pytest.MonkeyPatch, change: Callable[[dict[str, Any]], None]) -> None:

@@ -32,8 +32,9 @@ from builders import (
 )
 from fhircast_hub.protocol.derive import derived_opens
 from fhircast_hub.protocol.errors import DuplicateId, FhircastError, InvalidRequest
+from fhircast_hub.protocol.judging import anchor_of
 from fhircast_hub.protocol.messages import EventNotification, encode_notification
-from fhircast_hub.protocol.session import Accepted, Rules, Session, anchor_of
+from fhircast_hub.protocol.session import Accepted, Rules, Session
 
 # Required parts (2.3)
 
