@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from conformance_kit.judged import hub_under_test, judge, not_passed
+from conformance_kit.judged import doubts, hub_under_test
 
 if TYPE_CHECKING:
     from fhircast_conformance.check import Profile
@@ -14,6 +14,4 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize("profile", ["base", "ira"])
 async def test_our_hub_holds_every_row_that_the_kit_can_see(profile: Profile) -> None:
     async with hub_under_test(profile) as hub:
-        run = await judge(hub)
-    assert not not_passed(run)
-    assert run.is_conformant
+        assert await doubts(hub) == []

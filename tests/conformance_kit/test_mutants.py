@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from conformance_kit.judged import hub_under_test, judge
+from conformance_kit.judged import hub_under_test, red_rows
 from conformance_kit.mutants import MUTANTS, Mutant
-from fhircast_conformance.results import Verdict
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda it: it.name)
@@ -14,9 +13,7 @@ async def test_a_broken_hub_turns_the_right_rows_red(
 ) -> None:
     mutant.break_it(monkeypatch)
     async with hub_under_test(mutant.profile) as hub:
-        run = await judge(hub)
-    red = {it.row.id for it in run.rows if it.verdict is Verdict.FAILED}
-    assert red == mutant.red, mutant.fault
+        assert await red_rows(hub, mutant.red) == mutant.red, mutant.fault
 
 
 def test_there_are_at_least_twenty_five_broken_hubs() -> None:
