@@ -193,6 +193,8 @@ class Fanout:
             if published.only_for and subscription.subject != published.only_for:
                 continue
             group = deliveries.to(subscription)
+            if deliveries.raises_doubt:
+                link.channel.doubt()
             frames = link.channel.deliver(group, revision=published.revision, now=now)
             if link.sink is not None and not all(map(link.sink.put, frames)):
                 overflows.append(self._settle(link, link.channel.overflowed()))

@@ -275,7 +275,10 @@ class Hub:
         """Commit what channels concluded: subscriptions that ended, SyncErrors about failures."""
         for consequence in consequences:
             if consequence.ended:
-                await self._backend.end(consequence.ended, CloseReason.NOT_KNOWN)
+                try:
+                    await self._backend.end(consequence.ended, CloseReason.NOT_KNOWN)
+                except FhircastError as error:  # the record expires by itself
+                    logger.error("the end of a subscription was not committed: %s", error)
             for failure in consequence.failures:
                 logger.info(
                     "out of sync: topic %s, %s", topic_label(consequence.topic), failure.kind.name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -831,3 +832,60 @@ def test_a_subscriber_that_does_not_read_is_ended_and_the_others_told() -> None:
     assert [it.kind for it in outcome.failures] == [FailureKind.TOO_SLOW]
     assert outcome.close is CloseReason.TOO_SLOW
     assert channel.state is State.ENDED
+
+
+# What a subscriber was last told to show (DER-02, D-14)
+
+
+def opening(patient: int, seconds: int, *, id: str = "") -> Delivery:
+    """An open that tells to show a patient, derived where the subscriber knows that already."""
+    event_id = id or f"p{patient}-{seconds}"
+    return Delivery(
+        id=event_id,
+        name=PATIENT_OPEN,
+        frame=frame_of(event_id),
+        shows={"Patient": f"Patient/pt-{patient}"},
+        is_implied=True,
+        opened_at=NOON + timedelta(seconds=seconds),
+    )
+
+
+def test_after_an_older_open_nothing_is_sure_to_be_shown() -> None:
+    """EVT-10, DER-02: it may be passed over, so the same patient is told again by the next."""
+    channel = live()
+    assert channel.deliver([opening(2, 10)], revision=1, now=0)
+    assert channel.deliver([opening(1, 5)], revision=2, now=0)
+    assert channel.deliver([opening(1, 20)], revision=3, now=0) == (b"<p1-20>",)
+    assert channel.deliver([opening(1, 30)], revision=4, now=0) == ()
+
+
+def test_a_doubt_makes_the_same_patient_news_again() -> None:
+    """ACK-04, DER-02: a SyncError after a 202 does not say who does not follow."""
+    channel = live()
+    channel.deliver([opening(2, 10)], revision=1, now=0)
+    channel.doubt()
+    assert channel.deliver([opening(2, 20)], revision=2, now=0) == (b"<p2-20>",)
+
+
+def test_an_open_dropped_from_what_is_held_asks_for_the_replay() -> None:
+    """SUB-11, D-45: under rights that are gone it may never have come."""
+    channel = live(GRACE)
+    answer(channel, "none")
+    channel.closed(1006, 0)
+    notify(channel, 1, name=OPEN)
+    narrowed = {"patient-open": "Patient-open"}
+    channel.resubscribed(replace(SUBSCRIPTION, events=narrowed), 1)
+    channel.connected(1)
+    assert channel.needs_replay
+
+
+def test_an_answered_open_takes_the_opens_before_it_along() -> None:
+    """D-45: sent again behind it, they would bring back what it replaced."""
+    adaptive = ChannelRules(grace_seconds=5)
+    channel = live(adaptive)
+    notify(channel, 1, name=OPEN)
+    notify(channel, 2, name=UPDATE)
+    notify(channel, 3, name=OPEN)
+    answer(channel, "e3")
+    channel.closed(1006, 0)
+    assert rest(channel.connected(1)) == ["e2"]

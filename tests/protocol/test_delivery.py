@@ -159,3 +159,9 @@ def test_other_events_change_nothing() -> None:
     assert delivery.shown_after(CASE_1) == CASE_1
     bare = Delivery("e", parse_event_name("org.example.x"), b"", is_implied=True)
     assert bare.is_news(CASE_1)
+
+
+def test_what_tells_of_somebody_out_of_step_raises_doubt() -> None:
+    """ACK-04, INF-02: a SyncError, a logout; not what changes a context."""
+    assert deliveries(event("UserLogout"), sets_context=False).raises_doubt
+    assert not deliveries(open_case(1)).raises_doubt

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fhircast_hub.protocol.delivery import Delivery
 from fhircast_hub.protocol.events import parse_event_name
 from fhircast_hub.protocol.unanswered import Kept, Unanswered
@@ -50,3 +52,14 @@ def test_taking_all_forgets_all() -> None:
     assert [it.revision for it in unanswered.take_all()] == [2]
     assert (len(unanswered), unanswered.size, unanswered.lost_revision) == (0, 0, -1)
     assert unanswered.drop("e2") is None
+
+
+def test_an_answered_open_takes_along_what_it_replaced_unless_its_answer_is_awaited() -> None:
+    """D-45, D-18: an open with a deadline is still missed when that is over."""
+    unanswered = Unanswered(max_frames=9, max_bytes=99)
+    for it in (kept(1), replace(kept(2), deadline=10.0), kept(3), kept(4)):
+        unanswered.keep(it)
+    answered = unanswered.answered("e3")
+    assert answered is not None
+    assert (answered.revision, ids(unanswered)) == (3, ["e2", "e4"])
+    assert unanswered.answered("e3") is None

@@ -324,3 +324,15 @@ def test_an_older_open_that_came_late_does_not_stand_for_its_type() -> None:
         open_event(PATIENT),
     )
     assert replayed(session)[0] == "r2"
+
+
+def test_nothing_newer_is_replayed_before_the_current_context() -> None:
+    """REP-05, EVT-10: a context that became current after a close may be older than the others."""
+    session = session_after(
+        open_event(PATIENT, id="p1", at=after(-12)),
+        open_case(2, id="r2", at=after(-10)),
+        close_event(case(2)[0], at=after(-9)),
+        open_case(1, id="r1", at=after(-15)),
+    )
+    assert session.current_context is not None
+    assert replayed(session) == ["r1"]

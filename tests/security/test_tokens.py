@@ -123,3 +123,10 @@ def test_without_authentication_everybody_may_do_everything() -> None:
     grant = NoAuthentication().verify("Bearer nonsense")
     assert grant.scopes.allow("patient-open", "write")
     assert (grant.topic, grant.expires_at) == ("", None)
+
+
+def test_an_expiry_beyond_all_dates_is_the_last_date() -> None:
+    """Some issuers count in milliseconds; that is no fault of the caller's."""
+    grant = JwtVerifier(SECRET).verify(signed(exp=1_900_000_000_000))
+    assert grant.expires_at is not None
+    assert grant.expires_at.year == 9999

@@ -22,6 +22,7 @@ from fhircast_hub.protocol.unanswered import Kept, Unanswered
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime
 
     from fhircast_hub.protocol.messages import NotificationResponse
     from fhircast_hub.protocol.subscription import Subscription
@@ -87,6 +88,7 @@ class Channel:
         "_resumable",
         "_revision",
         "_rules",
+        "_shown_at",
         "_unanswered",
         "acknowledges",
         "shown",
@@ -100,6 +102,7 @@ class Channel:
         self.acknowledges = False
         self.shown: Mapping[str, str] = NOTHING_SHOWN
         self._rules = rules
+        self._shown_at: datetime | None = None
         self._grace_ends = inf
         self._lease_ends = inf
         self._unanswered = Unanswered(
@@ -234,7 +237,7 @@ class Channel:
         self._missing_in_a_row = 0
         self._responds = True
         self.acknowledges |= response.status is not None
-        answered = self._unanswered.drop(response.id)
+        answered = self._unanswered.answered(response.id)
         if answered is None or response.status is None or response.status < 400:
             return NOTHING
         name = answered.delivery.name
@@ -293,6 +296,8 @@ class Channel:
         for it in self._unanswered:
             if not self.spelling_of(it.delivery.name):
                 self._unanswered.drop(it.delivery.id)  # REP-02: kept under rights that are gone
+                if self.state is State.HELD and it.delivery.name.kind is EventKind.OPEN:
+                    self._resumable = False  # it may never have come; the replay tells what is open
         self._lease_ends = now + subscription.lease_seconds
         return Outcome((self._confirmation(now),)) if self.is_connected else NOTHING
 
@@ -379,6 +384,15 @@ class Channel:
         deadline = self._ack_deadline(now) if self.state is State.LIVE else inf
         self._keep(delivery, revision, deadline)
         self.shown = delivery.shown_after(self.shown)
+        at = delivery.opened_at
+        if at is not None and self._shown_at is not None and at < self._shown_at:
+            self.shown = NOTHING_SHOWN  # older than what it shows: it may pass it over (EVT-10)
+        elif at is not None:
+            self._shown_at = at
+
+    def doubt(self) -> None:
+        """An event told that somebody may not show what it was told to; who, it does not say."""
+        self.shown = NOTHING_SHOWN
 
     def _forget(self) -> None:
         """Forget what was sent and kept: nobody knows any more what the subscriber has of it."""

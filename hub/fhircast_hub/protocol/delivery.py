@@ -18,6 +18,7 @@ from fhircast_hub.protocol.messages import encode_notification
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
     from fhircast_hub.protocol.messages import EventNotification
     from fhircast_hub.protocol.subscription import Subscription
@@ -38,6 +39,7 @@ class Delivery:
             event does not change that.
         closes: "Type/id" of the context that it closes, "" if it is no close.
         is_implied: Whether it is left out where it tells nothing new.
+        opened_at: When it happened, if it is an open.
     """
 
     id: str
@@ -46,6 +48,7 @@ class Delivery:
     shows: Mapping[str, str] | None = None
     closes: str = ""
     is_implied: bool = False
+    opened_at: datetime | None = None
 
     def is_news(self, shown: Mapping[str, str]) -> bool:
         """Tell whether it has to go out to a subscriber that was last told to show this."""
@@ -113,6 +116,15 @@ class Deliveries:
             group.append(self._delivery(self._event, spelling))
         return group
 
+    @property
+    def raises_doubt(self) -> bool:
+        """Whether the event says that somebody may show something else than it was told to.
+
+        A SyncError after a 202 (ACK-04), a logout, a hibernation: what was left out before as no
+        news may be news then.
+        """
+        return self._event.name.kind is EventKind.INFRASTRUCTURE
+
     @cached_property
     def _derived(self) -> tuple[EventNotification, ...]:
         return derived_opens(self._event)
@@ -127,6 +139,7 @@ class Deliveries:
                 shows=self._shows(event),
                 closes=_closes(event),
                 is_implied=event is not self._event and not self._is_resend,
+                opened_at=event.happened_at if event.name.kind is EventKind.OPEN else None,
             )
         return self._made[key]
 

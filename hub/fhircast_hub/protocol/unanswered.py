@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import takewhile
 from math import inf
 from typing import TYPE_CHECKING
+
+from fhircast_hub.protocol.events import EventKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,6 +72,19 @@ class Unanswered:
     def drop(self, event_id: str) -> Kept | None:
         """Forget one and return it, None if it is not there."""
         return self._remove(event_id) if event_id in self._kept else None
+
+    def answered(self, event_id: str) -> Kept | None:
+        """Forget one that was answered and return it, None if it is not there.
+
+        An answered open came after the opens before it: sent again behind it, they would bring back
+        what it replaced. Those whose answer is awaited stay.
+        """
+        it = self._kept.get(event_id)
+        if it is not None and it.delivery.name.kind is EventKind.OPEN:
+            for before in takewhile(lambda other: other is not it, self):
+                if before.delivery.name.kind is EventKind.OPEN and before.deadline == inf:
+                    self._remove(before.delivery.id)
+        return self.drop(event_id)
 
     def missed(self, revision: int) -> None:
         """Note that events up to this revision may not be here."""

@@ -42,6 +42,10 @@ def replay(
         for context in session.contexts.values()
         for candidate in _candidates(session, context, subscribed, derive)
     ]
+    current = session.current_context
+    if current is not None:
+        # Newer than the current one is what came before a close: told after it would win (EVT-10).
+        candidates = [it for it in candidates if it.order[1] <= current.opened.happened_at]
     newest = {it.shows: it for it in sorted(candidates, key=lambda it: it.order)}
     opens = [it.event for it in sorted(newest.values(), key=lambda it: it.order)]
     if session.home is not None and subscribed(session.home.name):

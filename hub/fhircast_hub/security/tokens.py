@@ -73,6 +73,10 @@ class JwtVerifier:
         return _grant(claims)
 
 
+_LAST_SECOND = 253_402_300_799
+"""Of the year 9999: some issuers count in milliseconds, and dates end there."""
+
+
 def _grant(claims: dict[str, Any]) -> Grant:
     subject, client = str(claims.get("sub", "")), str(claims.get("client_id", ""))
     return Grant(
@@ -80,7 +84,7 @@ def _grant(claims: dict[str, Any]) -> Grant:
         client_name=client or subject or "subscriber",
         scopes=parse_scopes(str(claims.get("scope", ""))),
         topic=str(claims.get("hub.topic", "")),
-        expires_at=datetime.fromtimestamp(int(claims["exp"]), UTC),
+        expires_at=datetime.fromtimestamp(min(int(claims["exp"]), _LAST_SECOND), UTC),
     )
 
 
