@@ -99,7 +99,7 @@ def _failed_check(check: CheckResult) -> Iterator[str]:
     yield f'<p class="seen"><b>{escape(check.title)}.</b> Seen: {escape(check.reason)}</p>'
     if not check.exchanges:
         return
-    yield f'<div class="scroll">{render_sequence(check.exchanges)}</div>'
+    yield f'<div class="scroll">{render_sequence(check.exchanges, reason=check.reason)}</div>'
     yield f"<details><summary>{len(check.exchanges)} messages in full</summary><ol>"
     for it in check.exchanges:
         head = f"{it.at_seconds:.3f} s &nbsp; {escape(it.sender)} → {escape(it.receiver)}"
