@@ -130,7 +130,7 @@ def _line(found: RowResult) -> str:
     kind, sign = _SIGNS[found.verdict]
     row = found.row
     name = f'<a href="#{row.id}">{row.id}</a>' if found.verdict is Verdict.FAILED else row.id
-    checked = "".join(f"<li>{escape(it.title)}</li>" for it in found.checks)
+    checked = "".join(f"<li>{_prose(it.title)}</li>" for it in found.checks)
     said = ""
     if found.verdict is not Verdict.PASSED and found.reason:
         said = f'<p class="why">{escape(found.reason)}</p>'
