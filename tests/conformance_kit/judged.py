@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from fhircast_conformance.bench import HubUnderTest, Timers
 from fhircast_conformance.checks import all_checks
-from fhircast_conformance.cli import look_at
+from fhircast_conformance.probing import look_at
 from fhircast_conformance.results import Verdict
 from fhircast_conformance.runner import run_checks, select_checks
 from fhircast_hub.cli.token import mint_token

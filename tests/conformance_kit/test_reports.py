@@ -7,6 +7,7 @@ from xml.etree import ElementTree as ET
 
 from fhircast_conformance.report.data import render_json, render_junit
 from fhircast_conformance.report.html import render_html
+from fhircast_conformance.report.sequence import render_sequence
 from fhircast_conformance.report.text import render_text
 from fhircast_conformance.results import CheckResult, Exchange, Run, Verdict
 
@@ -65,6 +66,12 @@ def test_the_text_names_row_clause_and_frames_of_a_failure() -> None:
     assert "1 SHALL or SHOULD broken, 1 undecided" in text
 
 
+def test_the_text_ends_with_what_left_rows_undecided() -> None:
+    rows = ("SUB-06", "CONF-03", "EVT-05")
+    run = run_of(*(found(it, Verdict.INCONCLUSIVE, "joining failed") for it in rows))
+    assert render_text(run).endswith("undecided, 3 rows: joining failed")
+
+
 def test_the_json_holds_every_row_with_its_verdict() -> None:
     value = json.loads(render_json(MIXED))
     assert {row["id"]: row["verdict"] for row in value["rows"]} == {
@@ -93,3 +100,15 @@ def test_the_page_draws_the_messages_of_a_failed_row_and_escapes_what_came() -> 
     assert page.count("<svg") == 1
     assert "A &lt;viewer&gt;" in page
     assert "<another>" not in page
+
+
+def test_the_diagram_ends_with_the_reason_in_lines_that_fit() -> None:
+    drawing = ET.fromstring(render_sequence(EXCHANGES, reason="A must get it; nothing <came> " * 9))
+    said = [it.text or "" for it in drawing.iter("text") if it.get("class") == "reason"]
+    assert said[0].startswith("✗ A must get it; nothing <came>")
+    assert len(said) > 1
+    assert all(len(it) * 7 < int(drawing.get("width", "0")) for it in said)
+
+
+def test_the_page_says_in_the_diagram_why_the_row_failed() -> None:
+    assert "✗ the id is &lt;another&gt;</text>" in render_html(MIXED)

@@ -42,7 +42,8 @@ def test_the_adapters_hold_as_processes(adapter: str, tmp_path: Path) -> None:
 def test_an_application_that_acts_by_itself_needs_no_driver(tmp_path: Path) -> None:
     """CONT-02, CONT-17, IRA-EC-02: an evidence creator shares a measurement for every open."""
     rows = {"CONT-02", "CONT-10", "CONT-21", "EVT-09", "IRA-CC-04", "IRA-EC-02"}
-    actor = ("--actor", "stateless-evidence-creator")
+    # It shares when it is ready, not when it is asked: a busy machine needs more than a moment.
+    actor = ("--actor", "stateless-evidence-creator", "--quiet", "2")
     done, verdicts = judge_process("evidence --value 8.2", rows, tmp_path, *actor)
     assert done.exit_code == 0, done.output
     assert verdicts == dict.fromkeys(rows, "passed")
@@ -92,13 +93,28 @@ def test_an_application_that_does_not_join_is_undecided_and_exit_code_1() -> Non
     assert "0 passed, 0 failed" in done.stdout
 
 
+def test_an_application_that_ends_by_itself_is_said_with_its_exit_code() -> None:
+    """Why nobody joins is the first thing that its makers want to know."""
+    program = (sys.executable, "-c", "raise SystemExit(3)")
+    done = judge("--join-timeout", "2", "--quiet", "0.1", "--", *program)
+    assert done.exit_code == 1
+    assert "ended by itself, last with exit code 3; --app-output keeps its output" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (("--only", "NONSENSE"), "NONSENSE: no row or family"),
         (("--only", "IRA-PR"), "in profile base"),
         (("--interactive", "--driver-cmd", "x"), "only one of them"),
-        (("--join-timeout", "0.1", "--", "/no/such/program"), "/no/such/program cannot be run"),
+        (("--", "/no/such/program"), "/no/such/program cannot be run"),
+        (("--htlm", "x", "--", sys.executable), "there is no option --htlm"),
+        (("--join-timeout", "-1"), "--join-timeout"),
+        (("--token", "one two"), "no bearer token"),
+        (("--driver-cmd", "echo 'a"), "--driver-cmd: No closing quotation"),
+        (("--driver-cmd", "/no/such/driver"), "/no/such/driver cannot be run"),
+        (("--app-output", "/no/such/folder/x"), "its folder does not exist"),
+        (("--html", "/no/such/folder/x"), "its folder does not exist"),
     ],
 )
 def test_wrong_use_is_exit_code_2(arguments: tuple[str, ...], said: str) -> None:

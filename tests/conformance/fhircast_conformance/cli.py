@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 import sys
-from pathlib import Path
+import time
 from typing import TYPE_CHECKING
 
 import click
-import httpx
 
-from fhircast_conformance.bench import FENCE, HubUnderTest, Timers
-from fhircast_conformance.check import Blocked, NotApplicable
+from fhircast_conformance.bench import Timers
 from fhircast_conformance.checks import all_checks
-from fhircast_conformance.messages import new_id
+from fhircast_conformance.probing import NoHub, look_at, trust
 from fhircast_conformance.report.data import render_json, render_junit
+from fhircast_conformance.report.files import must_be_writable, write_report
 from fhircast_conformance.report.html import render_html
 from fhircast_conformance.report.text import SIGNS, render_text
-from fhircast_conformance.runner import read_well_known, run_checks, select_checks
-from fhircast_conformance.tokens import OneToken, TokenCommand, Tokens
-from fhircast_conformance.wire import Wire
+from fhircast_conformance.runner import run_checks, select_checks
+from fhircast_conformance.tokens import OneToken, TokenCommand
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,10 +27,12 @@ if TYPE_CHECKING:
 
 _DEFAULT = Timers()
 _FILE = click.Path(dir_okay=False, writable=True, allow_dash=True)
+_SECONDS = click.FloatRange(min=0, min_open=True)
+_TOLD_EVERY_SECONDS = 10.0
 
 
 @click.command()
-@click.argument("url")
+@click.argument("url", required=False, default="")
 @click.option("--token", default="", help="Bearer token for everything.")
 @click.option(
     "--token-cmd",
@@ -48,14 +47,58 @@ _FILE = click.Path(dir_okay=False, writable=True, allow_dash=True)
 @click.option("--json", "json_file", type=_FILE, help="Write the result as JSON; - for the screen.")
 @click.option("--junit", "junit_file", type=_FILE, help="Write JUnit XML for a CI system.")
 @click.option("--html", "html_file", type=_FILE, help="Write the report for people: one HTML file.")
-@click.option("--ack-timeout", default=_DEFAULT.ack, show_default=True, help="Seconds (SYNC-08).")
-@click.option("--unresponsive-after", default=_DEFAULT.unresponsive_after, show_default=True)
-@click.option("--grace", default=_DEFAULT.grace, show_default=True, help="Seconds (D-45).")
-@click.option("--ping", default=_DEFAULT.ping, show_default=True, help="Seconds between pings.")
-@click.option("--unused-endpoint", default=_DEFAULT.unused_endpoint, show_default=True)
-@click.option("--silence", default=_DEFAULT.silence, show_default=True, help="Seconds.")
-@click.option("--answer", default=_DEFAULT.answer, show_default=True, help="Seconds.")
-@click.option("--parallel", default=8, show_default=True, type=click.IntRange(1, 64))
+@click.option(
+    "--ack-timeout",
+    default=_DEFAULT.ack,
+    show_default=True,
+    type=_SECONDS,
+    help="Seconds until a missing response is a SyncError (SYNC-08).",
+)
+@click.option(
+    "--unresponsive-after",
+    default=_DEFAULT.unresponsive_after,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Missing responses in a row that end a subscription (SYNC-09).",
+)
+@click.option(
+    "--grace",
+    default=_DEFAULT.grace,
+    show_default=True,
+    type=click.FloatRange(min=0),
+    help="Seconds in which a lost connection may come back; 0 for none (D-45).",
+)
+@click.option(
+    "--ping",
+    default=_DEFAULT.ping,
+    show_default=True,
+    type=_SECONDS,
+    help="Seconds between WebSocket pings of the hub.",
+)
+@click.option(
+    "--unused-endpoint",
+    default=_DEFAULT.unused_endpoint,
+    show_default=True,
+    type=_SECONDS,
+    help="Seconds that an endpoint lives to which nobody connects.",
+)
+@click.option(
+    "--silence",
+    default=_DEFAULT.silence,
+    show_default=True,
+    type=_SECONDS,
+    help="Seconds in which nothing may come, where silence is judged.",
+)
+@click.option(
+    "--answer",
+    default=_DEFAULT.answer,
+    show_default=True,
+    type=_SECONDS,
+    help="Seconds in which an answer or a frame must come.",
+)
+@click.option(
+    "--parallel", default=8, show_default=True, type=click.IntRange(1, 64), help="Checks at a time."
+)
 @click.option("--ca", type=click.Path(exists=True, dir_okay=False), help="Certificates to trust.")
 @click.option("--list", "list_only", is_flag=True, help="List the checks and stop.")
 @click.option("-v", "--verbose", is_flag=True, help="Say why rows are not applicable, too.")
@@ -98,8 +141,16 @@ def conform(
         for it in checks:
             click.echo(f"{', '.join(it.rows):<24} {it.name:<44} {it.title}")
         return
-    verify: ssl.SSLContext | bool = ssl.create_default_context(cafile=ca) if ca else True
-    tokens = TokenCommand(token_cmd) if token_cmd else OneToken(token)
+    if not url:
+        raise click.UsageError("give the URL of the hub (its hub.url)")
+    if token and token_cmd:
+        raise click.UsageError("--token and --token-cmd: only one of them")
+    must_be_writable(json_file, junit_file, html_file)
+    try:
+        verify = trust(ca)
+        tokens = TokenCommand(token_cmd) if token_cmd else OneToken(token)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
     set_so = Timers(
         ack=timers["ack_timeout"],
         unresponsive_after=int(timers["unresponsive_after"]),
@@ -112,71 +163,34 @@ def conform(
 
     async def judge() -> Run:
         hub = await look_at(url, profile, set_so, tokens, verify=verify)
-        progress = _progress(sys.stderr.isatty())
+        click.echo(f"judging {hub.url} with {len(checks)} checks", err=True)
+        progress = _progress(on_screen=sys.stderr.isatty())
         return await run_checks(hub, checks, parallel=parallel, progress=progress)
 
     try:
         run = asyncio.run(judge())
-    except httpx.HTTPError as error:
-        raise click.UsageError(f"no hub answers at {url}: {error}") from None
-    except (Blocked, NotApplicable) as error:
+    except NoHub as error:
         raise click.UsageError(str(error)) from None
-    _write(json_file, lambda: render_json(run))
-    _write(junit_file, lambda: render_junit(run))
-    _write(html_file, lambda: render_html(run))
+    write_report(json_file, lambda: render_json(run))
+    write_report(junit_file, lambda: render_junit(run))
+    write_report(html_file, lambda: render_html(run))
     if "-" not in {json_file, junit_file, html_file}:
         click.echo(render_text(run, verbose=verbose))
     sys.exit(0 if run.is_conformant else 1)
 
 
-async def look_at(
-    url: str,
-    profile: Profile,
-    timers: Timers,
-    tokens: Tokens,
-    *,
-    verify: ssl.SSLContext | bool = True,
-) -> HubUnderTest:
-    """Find out what the checks need to know of a hub before they begin.
-
-    Raises:
-        httpx.HTTPError: It cannot be reached.
-        Blocked: The token command failed.
-    """
-    url = url.rstrip("/")
-    document = await read_well_known(url, verify=verify)
-    token = await tokens.get(scope="fhircast/*.*", topic="", seconds=3600, subject="")
-    async with Wire(url, token=token, name="probe", verify=verify) as wire:
-        topic = new_id()
-        answer = await wire.subscribe(topic, ["Patient-open", FENCE], name="probe")
-        if answer.is_success:
-            await wire.unsubscribe(topic, str(answer.json().get("hub.channel.endpoint", "")))
-    return HubUnderTest(
-        url=url,
-        profile=profile,
-        timers=timers,
-        tokens=tokens,
-        well_known=document,
-        verify=verify,
-        takes_unknown_events=answer.is_success,
-    )
-
-
-def _progress(on_screen: bool) -> Callable[[CheckResult, int, int], None]:
-    """Return what tells how far the run is: one line that changes, or nothing into a file."""
+def _progress(*, on_screen: bool) -> Callable[[CheckResult, int, int], None]:
+    """Return what tells how far the run is: one line that changes; into a file, a line at times."""
+    told_at = time.monotonic()
 
     def tell(result: CheckResult, done: int, total: int) -> None:
+        nonlocal told_at
         if on_screen:
             line = f"{done}/{total}  {SIGNS[result.verdict]:<7}{result.title}"
             end = "\n" if done == total else ""
-            click.echo(f"\r\x1b[2K{line[:100]}{end}", nl=False, err=True)
+            click.echo(f"\r\x1b[2K{line[:78]}{end}", nl=False, err=True)
+        elif time.monotonic() - told_at >= _TOLD_EVERY_SECONDS:
+            told_at = time.monotonic()
+            click.echo(f"{done} of {total} checks done", err=True)
 
     return tell
-
-
-def _write(name: str | None, render: Callable[[], str]) -> None:
-    if name == "-":
-        click.echo(render())
-    elif name is not None:
-        Path(name).write_text(render(), encoding="utf-8")
-        click.echo(f"written: {name}", err=True)

@@ -109,13 +109,18 @@ async def run_check(hub: HubUnderTest, check: Check) -> CheckResult:
     except TimeoutError:
         verdict, reason = Verdict.INCONCLUSIVE, "an answer or frame that the check needs is missing"
     except (httpx.HTTPError, WebSocketException, OSError) as error:
-        verdict, reason = Verdict.INCONCLUSIVE, f"the connection failed: {type(error).__name__}"
+        verdict, reason = (
+            Verdict.INCONCLUSIVE,
+            f"the connection to the hub failed ({type(error).__name__})",
+        )
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, AssertionError) as error:
         # The hub's JSON is not shaped as the check has to assume; its own row says so elsewhere.
         verdict, reason = (
             Verdict.INCONCLUSIVE,
             f"an unexpected shape: {type(error).__name__}: {error}",
         )
+    except Exception as error:
+        verdict, reason = Verdict.INCONCLUSIVE, f"the check broke off: {type(error).__name__}"
     return CheckResult(
         name=check.name,
         title=check.title,

@@ -40,7 +40,7 @@ class OneToken:
         """Return the token, for the usual rights."""
         if scope != "fhircast/*.*" or topic or seconds != 3600 or subject:
             raise NotApplicable("needs tokens of several rights: give --token-cmd")
-        return self._token
+        return _sendable(self._token, "--token")
 
 
 class TokenCommand:
@@ -48,10 +48,16 @@ class TokenCommand:
 
     Args:
         template: With {scope}, {topic}, {seconds} and {subject}, replaced after splitting.
+
+    Raises:
+        ValueError: It cannot be split into words.
     """
 
     def __init__(self, template: str) -> None:
-        self._words = shlex.split(template)
+        try:
+            self._words = shlex.split(template)
+        except ValueError as error:
+            raise ValueError(f"--token-cmd: {error}") from None
         self._tokens: dict[tuple[str, ...], asyncio.Task[str]] = {}
 
     async def get(self, *, scope: str, topic: str, seconds: int, subject: str) -> str:
@@ -71,9 +77,12 @@ class TokenCommand:
 
     async def _run(self, values: dict[str, str]) -> str:
         words = [_filled(word, values) for word in self._words]
-        process = await asyncio.create_subprocess_exec(
-            *words, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-        )
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *words, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+            )
+        except OSError as error:
+            raise Blocked(f"the token command cannot be run: {error.strerror}") from None
         try:
             async with asyncio.timeout(_COMMAND_SECONDS):
                 out, _ = await process.communicate()
@@ -83,10 +92,26 @@ class TokenCommand:
             raise Blocked("the token command did not end in time") from None
         if process.returncode != 0:
             raise Blocked(f"the token command ended with {process.returncode}")
-        return out.decode().strip()
+        return _sendable(out.decode(errors="replace").strip(), "what the token command printed")
 
 
 def _filled(word: str, values: dict[str, str]) -> str:
     for name, value in values.items():
         word = word.replace(f"{{{name}}}", value)
     return word
+
+
+def is_bearer(token: str) -> bool:
+    """Whether a token fits into the header: one word in ASCII, or nothing."""
+    return token.isascii() and token.isprintable() and " " not in token
+
+
+def _sendable(token: str, what: str) -> str:
+    """Return a token that fits into a header; the token itself is told to nobody.
+
+    Raises:
+        Blocked: It does not fit.
+    """
+    if is_bearer(token):
+        return token
+    raise Blocked(f"{what} is no bearer token: one word in ASCII is wanted")

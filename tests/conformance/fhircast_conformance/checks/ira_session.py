@@ -37,6 +37,8 @@ def _subscribe_form(bench: Bench, **changed: str) -> dict[str, str]:
 
 @check("IRA-HUB-01", title="The hub declares the events of reporting and the current context")
 async def reporting_is_declared(bench: Bench) -> None:
+    if not bench.hub.well_known:
+        raise NotApplicable("the hub serves no well-known document")
     for event in REPORT_EVENTS:
         try:
             bench.requires_event(event)

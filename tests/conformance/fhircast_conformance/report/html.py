@@ -99,7 +99,7 @@ def _failed_check(check: CheckResult) -> Iterator[str]:
     yield f'<p class="seen"><b>{escape(check.title)}.</b> Seen: {escape(check.reason)}</p>'
     if not check.exchanges:
         return
-    yield f'<div class="scroll">{render_sequence(check.exchanges)}</div>'
+    yield f'<div class="scroll">{render_sequence(check.exchanges, reason=check.reason)}</div>'
     yield f"<details><summary>{len(check.exchanges)} messages in full</summary><ol>"
     for it in check.exchanges:
         head = f"{it.at_seconds:.3f} s &nbsp; {escape(it.sender)} → {escape(it.receiver)}"
@@ -130,7 +130,7 @@ def _line(found: RowResult) -> str:
     kind, sign = _SIGNS[found.verdict]
     row = found.row
     name = f'<a href="#{row.id}">{row.id}</a>' if found.verdict is Verdict.FAILED else row.id
-    checked = "".join(f"<li>{escape(it.title)}</li>" for it in found.checks)
+    checked = "".join(f"<li>{_prose(it.title)}</li>" for it in found.checks)
     said = ""
     if found.verdict is not Verdict.PASSED and found.reason:
         said = f'<p class="why">{escape(found.reason)}</p>'

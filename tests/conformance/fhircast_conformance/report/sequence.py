@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -14,29 +15,39 @@ _LANE = 220
 _STEP = 30
 _TOP = 46
 _MAX_STEPS = 60
+_MARGIN = 12
+_LINE = 18
+_LETTER = 7
+"""Width of a letter, rather more than less: text in an SVG does not wrap by itself."""
 
 
-def render_sequence(exchanges: Sequence[Exchange], *, hub: str = "hub") -> str:
+def render_sequence(exchanges: Sequence[Exchange], *, hub: str = "hub", reason: str = "") -> str:
     """Return an SVG element.
 
     Args:
         exchanges: The messages; of many, the last are drawn.
         hub: The lane that stands at the left.
+        reason: Why it failed: the last lines, below the arrows.
     """
     drawn = exchanges[-_MAX_STEPS:]
     named = dict.fromkeys(name for it in drawn for name in (it.sender, it.receiver))
     lanes = [hub, *(name for name in named if name != hub)]
     at = {name: 90 + place * _LANE for place, name in enumerate(lanes)}
     width = 180 + (len(lanes) - 1) * _LANE
-    height = _TOP + _STEP * (len(drawn) + 1)
+    said = textwrap.wrap(f"✗ {reason}", (width - 2 * _MARGIN) // _LETTER) if reason else []
+    ends = _TOP + _STEP * (len(drawn) + 1)
+    height = ends + _LINE * len(said)
     size = f'viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
     label = f"Message sequence, {len(drawn)} messages"
     parts = [f'<svg class="sequence" {size} role="img" aria-label="{label}">']
     for name, x in at.items():
-        parts.append(f'<line class="lane" x1="{x}" y1="30" x2="{x}" y2="{height - 8}"/>')
+        parts.append(f'<line class="lane" x1="{x}" y1="30" x2="{x}" y2="{ends - 8}"/>')
         parts.append(f'<text class="who" x="{x}" y="20">{escape(_short(name, 24))}</text>')
     for place, it in enumerate(drawn):
         parts += _arrow(it, at[it.sender], at[it.receiver], _TOP + _STEP * (place + 1) - 8)
+    for place, line in enumerate(said):
+        y = ends + _LINE * place + 6
+        parts.append(f'<text class="reason" x="{_MARGIN}" y="{y}">{escape(line)}</text>')
     parts.append("</svg>")
     return "".join(parts)
 

@@ -31,6 +31,7 @@ h3 { font-size:16px; margin:24px 0 6px } small { color:var(--dim); font-weight:4
 .source { color:var(--dim); margin:0 0 8px } .seen b { color:var(--bad) }
 .scroll { overflow-x:auto } svg.sequence { display:block; max-width:none; margin:8px 0 }
 svg .lane { stroke:var(--line) } svg text { fill:var(--ink); font-size:11px; text-anchor:middle }
+svg text.reason { fill:var(--bad); font-size:12px; font-weight:600; text-anchor:start }
 svg .who { font-weight:600; font-size:12px }
 svg line.from-hub { stroke:var(--mark) } svg polygon.from-hub { fill:var(--mark) }
 svg line.to-hub { stroke:var(--dim) } svg polygon.to-hub { fill:var(--dim) }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections import Counter
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ SIGNS = {
     Verdict.INCONCLUSIVE: "?",
 }
 _SHOWN_EXCHANGES = 12
+_SHOWN_REASONS = 3
 _WIDTH = 200
 
 
@@ -35,7 +37,7 @@ def render_text(run: Run, *, verbose: bool = False) -> str:
         lines += [line for row in rows for line in _row(row, verbose=verbose)]
         lines.append("")
     lines += [line for row in run.rows if row.verdict is Verdict.FAILED for line in _failure(row)]
-    lines.append(summary(run))
+    lines += [summary(run), *_advice(run)]
     return "\n".join(lines)
 
 
@@ -46,6 +48,16 @@ def summary(run: Run) -> str:
         return f"{counts}. Every SHALL and SHOULD that applies was seen to hold."
     open_ = [it for it in run.rows if it.verdict is Verdict.INCONCLUSIVE and it.row.is_demand]
     return f"{counts}. {len(run.faults)} SHALL or SHOULD broken, {len(open_)} undecided."
+
+
+def _advice(run: Run) -> Iterator[str]:
+    """Say what to look at first, where rows were left undecided."""
+    undecided = Counter(
+        row.reason for row in run.rows if row.verdict is Verdict.INCONCLUSIVE and row.reason
+    )
+    for reason, count in undecided.most_common(_SHOWN_REASONS):
+        shown = textwrap.shorten(reason, 100, placeholder=" …")
+        yield f"  undecided, {count} row{'s' if count > 1 else ''}: {shown}"
 
 
 def _row(found: RowResult, *, verbose: bool) -> Iterator[str]:

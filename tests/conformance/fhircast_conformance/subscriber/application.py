@@ -166,6 +166,9 @@ class Command:
         command: Program and arguments; it learns the session from its environment.
         hands: Who works at it.
         output: File that takes what it prints, "" for none.
+
+    Attributes:
+        ended_with: Exit code of the last run that ended before it was asked to, None if none did.
     """
 
     starts_by_itself = True
@@ -179,6 +182,7 @@ class Command:
         self._output = output
         self._within = within
         self._process: asyncio.subprocess.Process | None = None
+        self.ended_with: int | None = None
 
     async def start(self, hub: PlayedHub) -> None:
         """Run the command anew."""
@@ -195,7 +199,10 @@ class Command:
     async def stop(self) -> bool:
         """Send SIGTERM and wait; what does not end is killed."""
         process, self._process = self._process, None
-        if process is None or process.returncode is not None:
+        if process is None:
+            return False
+        if process.returncode is not None:
+            self.ended_with = process.returncode
             return False
         with suppress(ProcessLookupError):
             process.terminate()

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
+import shutil
 import sys
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from fhircast_conformance.report.data import render_json, render_junit
+from fhircast_conformance.report.files import must_be_writable, write_report
 from fhircast_conformance.report.html import render_html
 from fhircast_conformance.report.text import render_text
 from fhircast_conformance.subscriber.application import (
@@ -28,14 +30,14 @@ from fhircast_conformance.subscriber.run import run_scenarios
 from fhircast_conformance.subscriber.scenarios import SCENARIOS
 from fhircast_conformance.subscriber.waits import Waits
 from fhircast_conformance.subscriber.watch import STATELESS
+from fhircast_conformance.tokens import is_bearer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from fhircast_conformance.results import Run
     from fhircast_conformance.subscriber.application import Application
 
 _WAITS = Waits()
+_SECONDS = click.FloatRange(min=0, min_open=True)
 _FILE = click.Path(dir_okay=False, writable=True, allow_dash=True)
 
 
@@ -70,8 +72,20 @@ _FILE = click.Path(dir_okay=False, writable=True, allow_dash=True)
     "select, hold, release, logout, hibernate or shown.",
 )
 @click.option("--app-output", default="", help="File that takes what COMMAND prints.")
-@click.option("--join-timeout", default=_WAITS.join, show_default=True, help="Seconds.")
-@click.option("--ack-timeout", default=_WAITS.ack, show_default=True, help="Seconds (ACK-01).")
+@click.option(
+    "--join-timeout",
+    default=_WAITS.join,
+    show_default=True,
+    type=_SECONDS,
+    help="Seconds for it to subscribe and connect.",
+)
+@click.option(
+    "--ack-timeout",
+    default=_WAITS.ack,
+    show_default=True,
+    type=_SECONDS,
+    help="Seconds for it to answer (ACK-01).",
+)
 @click.option(
     "--lease",
     default=_WAITS.lease,
@@ -79,7 +93,13 @@ _FILE = click.Path(dir_okay=False, writable=True, allow_dash=True)
     type=click.IntRange(1),
     help="Seconds granted where renewal is watched (CONF-04).",
 )
-@click.option("--quiet", default=_WAITS.quiet, show_default=True, help="Seconds of watching.")
+@click.option(
+    "--quiet",
+    default=_WAITS.quiet,
+    show_default=True,
+    type=_SECONDS,
+    help="Seconds of watching that nothing happens.",
+)
 @click.option("--list", "list_only", is_flag=True, help="List the scenarios and stop.")
 @click.option("-v", "--verbose", is_flag=True, help="Say why rows are not applicable, too.")
 def conform_subscriber(
@@ -132,6 +152,8 @@ def conform_subscriber(
             shown = sorted(wanted & {*it.rows, *it.gives})
             click.echo(f"{it.name:<34} {it.title}\n{'':<34} {', '.join(shown)}")
         return
+    must_be_writable(json_file, junit_file, html_file)
+    _must_make_sense(command, token, driver_cmd, app_output)
     waits = replace(_WAITS, join=join_timeout, ack=ack_timeout, lease=lease, quiet=quiet)
 
     async def judge() -> Run:
@@ -154,16 +176,18 @@ def conform_subscriber(
             try:
                 return await run_scenarios(hub, app, waits=waits, only=words, actor=actor, say=_say)
             finally:
-                if command:
+                if isinstance(app, Command):
                     await app.stop()
+                    if app.ended_with is not None:
+                        _say(_told_end(app, app_output))
 
     try:
         run = asyncio.run(judge())
     except OSError as error:
         raise click.UsageError(_why(error, command, host, port)) from None
-    _write(json_file, lambda: render_json(run))
-    _write(junit_file, lambda: render_junit(run))
-    _write(html_file, lambda: render_html(run))
+    write_report(json_file, lambda: render_json(run))
+    write_report(junit_file, lambda: render_junit(run))
+    write_report(html_file, lambda: render_html(run, what="subscriber"))
     if "-" not in {json_file, junit_file, html_file}:
         click.echo(render_text(run, verbose=verbose))
     sys.exit(0 if run.is_conformant else 1)
@@ -180,18 +204,37 @@ def _say(text: str) -> None:
     click.echo(f"{indent}{text}", err=True)
 
 
+def _must_make_sense(
+    command: tuple[str, ...], token: str | None, driver_cmd: str, app_output: str
+) -> None:
+    """Find what is wrong with the words of the command line before anything is started.
+
+    Raises:
+        click.UsageError: Something is.
+    """
+    if command and command[0].startswith("-"):
+        raise click.UsageError(f"there is no option {command[0]}; COMMAND stands after --")
+    if command and shutil.which(command[0]) is None:
+        raise click.UsageError(f"{command[0]} cannot be run: there is no such program")
+    if token and not is_bearer(token):
+        raise click.UsageError("--token is no bearer token: one word in ASCII is wanted")
+    must_be_writable(app_output or None)
+    try:
+        words = shlex.split(driver_cmd)
+    except ValueError as error:
+        raise click.UsageError(f"--driver-cmd: {error}") from None
+    if words and shutil.which(words[0]) is None:
+        raise click.UsageError(f"--driver-cmd: {words[0]} cannot be run: there is no such program")
+
+
+def _told_end(app: Command, app_output: str) -> str:
+    where = f"what it printed is in {app_output}" if app_output else "--app-output keeps its output"
+    return f"{app.name} ended by itself, last with exit code {app.ended_with}; {where}"
+
+
 def _why(error: OSError, command: tuple[str, ...], host: str, port: int) -> str:
+    if isinstance(error, FileNotFoundError | PermissionError) and error.filename:
+        return f"{error.filename} cannot be used: {error.strerror}"
     if command and isinstance(error, FileNotFoundError | PermissionError):
         return f"{command[0]} cannot be run: {error.strerror}"
     return f"cannot listen on {host}:{port} and the next port: {error.strerror or error}"
-
-
-def _write(name: str | None, render: Callable[[], str]) -> None:
-    if name == "-":
-        click.echo(render())
-    elif name is not None:
-        try:
-            Path(name).write_text(render(), encoding="utf-8")
-        except OSError as error:
-            raise click.FileError(name, error.strerror or "cannot be written") from None
-        click.echo(f"written: {name}", err=True)
