@@ -134,11 +134,13 @@ class Requester:
         removed = tuple(deletes)
         made = puts if callable(puts) else tuple(puts)
         async with self._updating:
-            anchor = self._open_context(anchor).anchor
+            # What is sent is based on this one; its successor may be here before the refusal is.
+            based_on = self._open_context(anchor)
+            anchor = based_on.anchor
             try:
                 return await self._update_once(made, removed, anchor)
             except VersionStale:
-                await self._await_newer(self._open_context(anchor))
+                await self._await_newer(based_on)
                 return await self._update_once(made, removed, anchor)
 
     async def select(self, targets: Iterable[str]) -> Accepted:

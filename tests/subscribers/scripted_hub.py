@@ -18,7 +18,7 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
     from http import HTTPStatus
 
     from starlette.requests import Request
@@ -75,6 +75,7 @@ class ScriptedHub:
         self._events = ""
         self._endpoints = count(1)
         self._silence = asyncio.Event()
+        self.before_fault: Callable[[], Awaitable[None]] = _nothing
 
     # What a test does
 
@@ -219,6 +220,7 @@ class ScriptedHub:
         return named.rsplit("/", 1)[-1]
 
     async def _fail(self, fault: Fault) -> Response:
+        await self.before_fault()
         if isinstance(fault, int):
             reason = "context.versionId: version mismatch" if fault == 409 else "no"
             return PlainTextResponse(reason, fault)
@@ -251,6 +253,10 @@ class ScriptedHub:
         self, socket: ServerConnection, _request: Handshake
     ) -> HandshakeAnswer | None:
         return socket.respond(self.refuse_handshake, "no\n") if self.refuse_handshake else None
+
+
+async def _nothing() -> None:
+    """What happens before a fault, unless a test says something else."""
 
 
 @asynccontextmanager

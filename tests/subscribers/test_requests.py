@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import pytest
-from builders import ENCOUNTER, PATIENT, STUDY, case, observation
+from builders import ENCOUNTER, PATIENT, STUDY, bundle, case, observation, put, ref
 from fhircast_subscribers import (
     IRA_EVENTS,
     ClientSettings,
@@ -188,6 +188,27 @@ async def test_stale_version_is_read_and_retried_once(scripted: ScriptedHub) -> 
         first, second = scripted.posts[1:]
         assert second["event"]["context.versionId"] == "v7"
         assert first["id"] != second["id"]
+
+
+async def test_a_broadcast_that_overtakes_the_refusal_is_not_waited_for_again(
+    scripted: ScriptedHub,
+) -> None:
+    """CONT-18, IRA-CC-04: the newer version is here already; no other one is coming."""
+    settings = replace(FAST, echo_timeout_seconds=60)
+    async with joined(scripted, settings=settings) as session, asyncio.timeout(20):
+        await session.open(reading_case())
+
+        async def somebody_is_faster() -> None:
+            scripted.version = 7
+            others = put(observation("ob-2")) | {"fullUrl": "Observation/ob-2"}
+            items = [ref(ANCHOR, "report"), {"key": "updates", "resource": bundle(others)}]
+            await scripted.send("DiagnosticReport-update", items, version="v7", prior="v1")
+            await until(lambda: session.contexts[ANCHOR].version_id == "v7")
+
+        scripted.before_fault = somebody_is_faster
+        scripted.post_faults.append(409)
+        await session.update([OBSERVATION])
+        assert scripted.posts[-1]["event"]["context.versionId"] == "v7"
 
 
 async def test_twice_stale_is_told(scripted: ScriptedHub) -> None:
