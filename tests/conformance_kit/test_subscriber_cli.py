@@ -42,8 +42,7 @@ def test_the_adapters_hold_as_processes(adapter: str, tmp_path: Path) -> None:
 def test_an_application_that_acts_by_itself_needs_no_driver(tmp_path: Path) -> None:
     """CONT-02, CONT-17, IRA-EC-02: an evidence creator shares a measurement for every open."""
     rows = {"CONT-02", "CONT-10", "CONT-21", "EVT-09", "IRA-CC-04", "IRA-EC-02"}
-    # It shares when it is ready, not when it is asked: a busy machine needs more than a moment.
-    actor = ("--actor", "stateless-evidence-creator", "--quiet", "2")
+    actor = ("--actor", "stateless-evidence-creator")
     done, verdicts = judge_process("evidence --value 8.2", rows, tmp_path, *actor)
     assert done.exit_code == 0, done.output
     assert verdicts == dict.fromkeys(rows, "passed")

@@ -20,6 +20,7 @@ from fhircast_conformance.messages import (
     target,
 )
 from fhircast_conformance.rows import rows
+from fhircast_conformance.subscriber import PlayedHub
 from fhircast_conformance.subscriber.judges.events import (
     judge_context,
     judge_message,
@@ -38,6 +39,7 @@ from fhircast_conformance.subscriber.occasions import OCCASIONS, judged_rows
 from fhircast_conformance.subscriber.record import Form, Post
 from fhircast_conformance.subscriber.scenarios import SCENARIOS
 from fhircast_conformance.subscriber.session import Context, Session, target_of
+from fhircast_conformance.subscriber.waits import IN_FLIGHT_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -283,6 +285,20 @@ def test_versions_of_updates() -> None:
     assert content_rows(entry, version="v1") == {"CONT-17", "IRA-CC-04"}
     assert content_rows(entry, version="v1", known={"v1"}) == set()
     assert content_rows(entry, version="nonsense", known={"v1"}) == {"CONT-17", "IRA-CC-04"}
+
+
+def test_what_was_answered_while_a_request_was_under_way_is_not_held_against_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """IRA-CC-04: answers and requests come over two connections, and one may overtake the other."""
+    hub = PlayedHub()
+    answered = [
+        Delivery("a", "DiagnosticReport-update", "x", version, 0.0, {"id": "a"}, at)
+        for version, at in (("v1", 5.0), ("v2", 10.0))
+    ]
+    monkeypatch.setattr(hub, "deliveries", lambda: answered)
+    assert hub.known_versions("x", 10.0 + IN_FLIGHT_SECONDS / 2) == {"v1"}
+    assert hub.known_versions("x", 10.0 + IN_FLIGHT_SECONDS) == {"v1", "v2"}
 
 
 # Selections, SyncErrors, logout

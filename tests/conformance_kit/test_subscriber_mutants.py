@@ -149,11 +149,17 @@ class UsesTheFirstVersion(PlainSubscriber):
 
     red = "CONT-17"
 
-    async def on_update(self, frame: Json, anchor: str) -> int:
-        first = self.versions[anchor]
-        status = await super().on_update(frame, anchor)
-        self.versions[anchor] = first
+    def __init__(self) -> None:
+        super().__init__()
+        self.first: dict[str, str] = {}
+
+    async def on_open(self, frame: Json, anchor: str) -> int:
+        status = await super().on_open(frame, anchor)
+        self.first.setdefault(anchor, self.versions.get(anchor, ""))
         return status
+
+    def version(self) -> str:
+        return self.first[self.current]
 
     async def do_update(self) -> None:
         for _ in range(3):

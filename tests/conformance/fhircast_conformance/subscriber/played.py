@@ -24,6 +24,7 @@ from fhircast_conformance.subscriber.lines import Delivery, Line
 from fhircast_conformance.subscriber.record import Connected, Form, Record
 from fhircast_conformance.subscriber.session import Refused, Session, anchor_of
 from fhircast_conformance.subscriber.subscriptions import Subscription, Subscriptions
+from fhircast_conformance.subscriber.waits import IN_FLIGHT_SECONDS
 from fhircast_conformance.trace import Trace
 
 if TYPE_CHECKING:
@@ -176,9 +177,20 @@ class PlayedHub:
         """Return everything that was sent on sockets that are known."""
         return [it for line in self._lines for it in line.deliveries]
 
-    def newest_known(self, anchor: str) -> set[str]:
-        """Return the versions of an anchor that the application had answered or been shown."""
-        return {it.version for it in self.deliveries() if it.anchor == anchor and it.answer}
+    def known_versions(self, anchor: str, at: float) -> set[str]:
+        """Return the versions of an anchor that the application knew when it wrote a request.
+
+        Args:
+            anchor: "Type/id".
+            at: When the request arrived. It came over another connection than the answers do, so it
+                may have been under way when the last of them was sent.
+        """
+        written = at - IN_FLIGHT_SECONDS
+        return {
+            it.version
+            for it in self.deliveries()
+            if it.anchor == anchor and it.answer and it.answered_at <= written
+        }
 
     # What goes wrong
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from fhircast_conformance.check import Blocked, NotApplicable
 from fhircast_conformance.subscriber.findings import Findings
 from fhircast_conformance.subscriber.session import ANCHOR_KEYS, Refused, target_of
+from fhircast_conformance.subscriber.waits import IN_FLIGHT_SECONDS
 from fhircast_conformance.subscriber.watch import Watch
 from fhircast_conformance.trace import Trace
 
@@ -290,6 +291,10 @@ class Stage:
         await self.hub.record.until(
             lambda: echoes() and all(it.is_settled for it in echoes()), within
         )
+
+    async def pass_in_flight(self) -> None:
+        """Wait until no request can have been written before what was answered last."""
+        await asyncio.sleep(IN_FLIGHT_SECONDS)
 
     async def quiet(self) -> None:
         """Watch for a while; what happens meanwhile is judged by who looks afterwards."""

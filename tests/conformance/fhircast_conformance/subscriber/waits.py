@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+IN_FLIGHT_SECONDS = 0.25
+"""How long a request may have been under way: nothing that came meanwhile is held against it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Waits:

@@ -102,7 +102,7 @@ class Watch:
                 context = session.contexts.get(session.current)  # it can mean no other one
             yield from judge_close(post, context)
         elif post.is_a("-update"):
-            known = self._hub.newest_known(context.anchor) if context else set()
+            known = self._hub.known_versions(context.anchor, post.at) if context else set()
             yield from judge_update(post, context, known)
         elif post.is_a("-select"):
             yield from judge_select(post, session.current, self._pending())

@@ -31,7 +31,7 @@ def judge_update(post: Post, context: Context | None, known: set[str]) -> Iterat
     Args:
         post: The request.
         context: The context that it names, None if that is not open.
-        known: Versions of it that the application had answered, or was told in an answer.
+        known: Versions of it that the application had answered when it wrote the request.
     """
     yield from _version(post, context, known)
     bundles = [it.get("resource") for it in items_of(post.event) if it.get("key") == "updates"]

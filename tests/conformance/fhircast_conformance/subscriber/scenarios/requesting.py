@@ -49,6 +49,7 @@ async def updates(stage: Stage) -> None:
     for _ in range(3):
         version = stage.hub.session.contexts[target(case.report)].version
         await stage.follow(case.updates(topic, version, put(case.observation())))
+    await stage.pass_in_flight()
     await stage.ask("update", "-update")
     await stage.quiet()
 
