@@ -22,7 +22,7 @@ from fhircast_hub.protocol.errors import FhircastError
 from fhircast_hub.protocol.messages import parse_notification, parse_response
 from fhircast_hub.protocol.session import Rules
 from fhircast_hub.protocol.subscription import SubscriptionRequest
-from fhircast_hub.security.tokens import NoAuthentication
+from fhircast_hub.security.grant import ANYBODY
 from fhircast_subscribers.follower import Follower
 from fhircast_subscribers.wire import (
     Notification,
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from fhircast_hub.protocol.channel_state import CloseReason
     from fhircast_subscribers.follower import Ticket
 
-EVERYBODY = NoAuthentication().verify("")
+EVERYBODY = ANYBODY
 EVENTS = {name.lower(): name for name in (*ALL_EVENTS, "Patient-update", "ImagingStudy-update")}
 GRACE_SECONDS = 5
 

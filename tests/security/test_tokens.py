@@ -41,15 +41,15 @@ def public_pem(algorithm: str) -> bytes:
 
 
 @pytest.mark.parametrize("algorithm", PRIVATE_KEYS)
-def test_a_public_key_verifies_its_private_half(algorithm: str, tmp_path: Path) -> None:
+async def test_a_public_key_verifies_its_private_half(algorithm: str, tmp_path: Path) -> None:
     """The path of a PEM file stands for its key."""
     pem = tmp_path / "key.pem"
     pem.write_bytes(public_pem(algorithm))
-    grant = JwtVerifier(str(pem)).verify(signed(PRIVATE_KEYS[algorithm], algorithm))
+    grant = await JwtVerifier(str(pem)).verify(signed(PRIVATE_KEYS[algorithm], algorithm))
     assert grant.scopes.allow("patient-open", "read")
 
 
-def test_the_public_key_is_no_shared_secret(tmp_path: Path) -> None:
+async def test_the_public_key_is_no_shared_secret(tmp_path: Path) -> None:
     """The old trick: a token signed with HS256 and the text of the public key."""
     pem = tmp_path / "key.pem"
     pem.write_bytes(public_pem("ES256"))
@@ -57,7 +57,7 @@ def test_the_public_key_is_no_shared_secret(tmp_path: Path) -> None:
     token = _hmac_signed(public_pem("ES256"))
     assert forged.get_unverified_header(token)["alg"] == "HS256"
     with pytest.raises(Unauthorized):
-        JwtVerifier(str(pem)).verify(f"Bearer {token}")
+        await JwtVerifier(str(pem)).verify(f"Bearer {token}")
 
 
 def _hmac_signed(key: bytes) -> str:
@@ -76,57 +76,59 @@ def _hmac_signed(key: bytes) -> str:
     "header",
     ["", "Bearer", "Bearer ", "Basic dXNlcjpwdw==", "x", signed()[7:], "Bearer x.y.z", "Bearer é"],
 )
-def test_a_header_without_a_good_token(header: str) -> None:
+async def test_a_header_without_a_good_token(header: str) -> None:
     """SUB-10."""
     with pytest.raises(Unauthorized):
-        JwtVerifier(SECRET).verify(header)
+        await JwtVerifier(SECRET).verify(header)
 
 
-def test_the_scheme_has_no_case() -> None:
+async def test_the_scheme_has_no_case() -> None:
     """RFC 9110, 11.1."""
-    assert JwtVerifier(SECRET).verify(signed().replace("Bearer", "bEARER")).subject == "user|"
+    assert (
+        await JwtVerifier(SECRET).verify(signed().replace("Bearer", "bEARER"))
+    ).subject == "user|"
 
 
 @pytest.mark.parametrize("more", [{"exp": 1}, {"nbf": 99_999_999_999}, {"exp": "soon"}])
-def test_a_token_out_of_its_time(more: dict[str, Any]) -> None:
+async def test_a_token_out_of_its_time(more: dict[str, Any]) -> None:
     """SUB-10: expired, not yet valid, or with an end that is none."""
     with pytest.raises(Unauthorized):
-        JwtVerifier(SECRET).verify(signed(**more))
+        await JwtVerifier(SECRET).verify(signed(**more))
 
 
-def test_the_refusal_does_not_repeat_the_token() -> None:
+async def test_the_refusal_does_not_repeat_the_token() -> None:
     """House rule: never a token in a message."""
     token = signed(exp=1)
     with pytest.raises(Unauthorized) as refused:
-        JwtVerifier(SECRET).verify(token)
+        await JwtVerifier(SECRET).verify(token)
     assert token[7:] not in str(refused.value)
 
 
-def test_a_grant_tells_what_the_claims_say() -> None:
+async def test_a_grant_tells_what_the_claims_say() -> None:
     """SMART-08, D-36, D-48: topic, owner, and the name for a subscriber without one."""
     bearer = signed(client_id="viewer", **{"hub.topic": "t"})
-    grant = JwtVerifier(SECRET).verify(bearer)
+    grant = await JwtVerifier(SECRET).verify(bearer)
     assert (grant.subject, grant.client_name, grant.topic) == ("user|viewer", "viewer", "t")
     grant.require_topic("t")
     with pytest.raises(Forbidden):
         grant.require_topic("other")
 
 
-def test_a_token_without_scopes_grants_nothing() -> None:
+async def test_a_token_without_scopes_grants_nothing() -> None:
     """SCO-01."""
-    grant = JwtVerifier(SECRET).verify(signed(scope="openid patient/*.read"))
+    grant = await JwtVerifier(SECRET).verify(signed(scope="openid patient/*.read"))
     assert not grant.scopes.allow("patient-open", "read")
 
 
-def test_without_authentication_everybody_may_do_everything() -> None:
+async def test_without_authentication_everybody_may_do_everything() -> None:
     """Whatever the header says; only for one machine."""
-    grant = NoAuthentication().verify("Bearer nonsense")
+    grant = await NoAuthentication().verify("Bearer nonsense")
     assert grant.scopes.allow("patient-open", "write")
     assert (grant.topic, grant.expires_at) == ("", None)
 
 
-def test_an_expiry_beyond_all_dates_is_the_last_date() -> None:
+async def test_an_expiry_beyond_all_dates_is_the_last_date() -> None:
     """Some issuers count in milliseconds; that is no fault of the caller's."""
-    grant = JwtVerifier(SECRET).verify(signed(exp=1_900_000_000_000))
+    grant = await JwtVerifier(SECRET).verify(signed(exp=1_900_000_000_000))
     assert grant.expires_at is not None
     assert grant.expires_at.year == 9999

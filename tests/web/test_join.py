@@ -17,7 +17,7 @@ from fhircast_hub.hub import Hub, HubRules
 from fhircast_hub.protocol.channel import ChannelRules
 from fhircast_hub.protocol.session import Session
 from fhircast_hub.protocol.subscription import Subscription, SubscriptionRequest
-from fhircast_hub.security.tokens import NoAuthentication
+from fhircast_hub.security.grant import ANYBODY
 from fhircast_hub.web.outbox import Outbox
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from fhircast_hub.clock import Clock
     from fhircast_hub.security.grant import Grant
 
-GRANT: Grant = NoAuthentication().verify("")
+GRANT: Grant = ANYBODY
 
 
 @pytest.fixture

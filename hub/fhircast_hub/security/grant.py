@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fhircast_hub.protocol.errors import Forbidden
+from fhircast_hub.protocol.scopes import ALL
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -39,3 +40,7 @@ class Grant:
         """
         if self.topic and self.topic != topic:
             raise Forbidden("hub.topic: the token is bound to another topic", rule="SMART-08")
+
+
+ANYBODY = Grant(subject="anonymous", client_name="anonymous", scopes=ALL)
+"""The grant of every caller of a hub without authentication."""

@@ -9,8 +9,8 @@ from typing import Any, Protocol
 import jwt
 
 from fhircast_hub.protocol.errors import Unauthorized
-from fhircast_hub.protocol.scopes import ALL, parse_scopes
-from fhircast_hub.security.grant import Grant
+from fhircast_hub.protocol.scopes import parse_scopes
+from fhircast_hub.security.grant import ANYBODY, Grant
 
 _PUBLIC_KEY_ALGORITHMS = ("RS256", "ES256", "EdDSA")
 
@@ -18,7 +18,7 @@ _PUBLIC_KEY_ALGORITHMS = ("RS256", "ES256", "EdDSA")
 class Verifier(Protocol):
     """Turns an Authorization header into a grant."""
 
-    def verify(self, authorization: str) -> Grant:
+    async def verify(self, authorization: str) -> Grant:
         """Return what the caller may do.
 
         Args:
@@ -33,9 +33,9 @@ class Verifier(Protocol):
 class NoAuthentication:
     """Everybody may do everything: for trying things out on one machine."""
 
-    def verify(self, authorization: str) -> Grant:
+    async def verify(self, authorization: str) -> Grant:
         """Return a grant for everything, whatever the header says."""
-        return Grant(subject="anonymous", client_name="anonymous", scopes=ALL)
+        return ANYBODY
 
 
 class JwtVerifier:
@@ -49,7 +49,7 @@ class JwtVerifier:
         self._issuer = issuer or None
         self._audience = audience or None
 
-    def verify(self, authorization: str) -> Grant:
+    async def verify(self, authorization: str) -> Grant:
         """See `Verifier.verify`.
 
         Spec: SUB-10, SMART-08.

@@ -25,6 +25,7 @@ from fhircast_hub.protocol.session import Rules
 from fhircast_hub.protocol.subscription import LeasePolicy
 from fhircast_hub.security.tokens import JwtVerifier, NoAuthentication, Verifier
 from fhircast_hub.web.errors import FaultAnswers, answer_refusal
+from fhircast_hub.web.gate import Gate
 from fhircast_hub.web.routes import HubRoutes
 from fhircast_hub.web.sockets import Sockets
 
@@ -54,7 +55,7 @@ def create_app(
         rules=_hub_rules(settings),
         clock=clock,
     )
-    verifier = _verifier(settings)
+    gate = Gate(_verifier(settings))
     sockets = Sockets(hub, settings, clock)
     routes: list[BaseRoute] = [
         Route("/livez", _alive, methods=["GET"]),
@@ -62,7 +63,7 @@ def create_app(
     ]
     for path in dict.fromkeys((settings.hub_path, *settings.mounts)):
         routes.append(WebSocketRoute(path + "/ws/{endpoint_id}", sockets.endpoint))
-        routes += HubRoutes(hub, verifier, settings, path).routes()
+        routes += HubRoutes(hub, gate, settings, path).routes()
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from fhircast_hub.config import Settings
     from fhircast_hub.hub import Hub
     from fhircast_hub.security.grant import Grant
-    from fhircast_hub.security.tokens import Verifier
+    from fhircast_hub.web.gate import Gate
 
 _FORM = "application/x-www-form-urlencoded"
 _JSON = frozenset({"application/json", "application/fhir+json"})
@@ -30,9 +30,9 @@ _NO_STORE = {"Cache-Control": "no-store"}
 class HubRoutes:
     """The handlers of hub.url at one mount path."""
 
-    def __init__(self, hub: Hub, verifier: Verifier, settings: Settings, path: str) -> None:
+    def __init__(self, hub: Hub, gate: Gate, settings: Settings, path: str) -> None:
         self._hub = hub
-        self._verifier = verifier
+        self._gate = gate
         self._settings = settings
         self._path = path
         self._is_stu2 = path.lower().endswith("/stu2")
@@ -54,7 +54,7 @@ class HubRoutes:
             raise UnsupportedContentType(
                 f"Content-Type: neither {_FORM} nor application/json", rule="SUB-01, OLD-02"
             )
-        grant = self._grant(request)
+        grant = await self._gate.admit(request)
         body = await read_body(request, self._settings.max_event_bytes)
         if content_type == _FORM:
             return await self._subscription(request, body, grant)
@@ -62,7 +62,7 @@ class HubRoutes:
 
     async def get_context(self, request: Request) -> Response:
         """Answer a GET of the current context (2.9; at an STU2 mount in its form, D-47)."""
-        grant = self._grant(request)
+        grant = await self._gate.admit(request)
         view = await self._hub.current_context(request.path_params["topic"], grant)
         if self._is_stu2:
             view = as_stu2(view)
@@ -103,9 +103,6 @@ class HubRoutes:
         if accepted.version_id:
             answer["context.versionId"] = accepted.version_id
         return JSONResponse(answer, accepted.status)
-
-    def _grant(self, request: Request) -> Grant:
-        return self._verifier.verify(request.headers.get("authorization", ""))
 
     def _socket_origin(self, request: Request) -> str:
         origin = self._settings.public_url or str(request.base_url).rstrip("/")

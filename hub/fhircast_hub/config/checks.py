@@ -1,0 +1,109 @@
+"""Settings that must fit together, and the defaults that a profile brings."""
+
+from __future__ import annotations
+
+import ipaddress
+import ssl
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from fhircast_hub.config.names import SettingError, variable_of
+
+if TYPE_CHECKING:
+    from fhircast_hub.config.table import Settings
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether an address can be reached from this machine only."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def with_profile_defaults(settings: Settings) -> Settings:
+    """Return the settings with what the profile decides where nothing was set."""
+    ira = settings.is_ira
+    defaults: dict[str, Any] = {
+        "ack_policy": "strict" if ira else "adaptive",
+        "reconnect_grace_seconds": 0.0 if ira else 5.0,
+        "ping_seconds": 5.0 if ira else 15.0,
+    }
+    missing = {name: it for name, it in defaults.items() if getattr(settings, name) is None}
+    return replace(settings, **missing)
+
+
+def check(settings: Settings) -> Settings:
+    """Return the settings if they fit together.
+
+    Raises:
+        SettingError: They do not.
+    """
+    _check_access(settings)
+    _check_tls(settings)
+    if settings.lease_default_seconds > settings.lease_max_seconds:
+        raise SettingError(
+            variable_of("lease_default_seconds"),
+            str(settings.lease_default_seconds),
+            f"at most {variable_of('lease_max_seconds')} ({settings.lease_max_seconds})",
+        )
+    if "post" in settings.strict and "post-without-id" in settings.dialects:
+        raise SettingError(
+            variable_of("strict"),
+            "post",
+            f"profiles only, beside {variable_of('dialects')}=post-without-id",
+        )
+    return settings
+
+
+def _check_access(settings: Settings) -> None:
+    if settings.auth == "none" and not (settings.allow_insecure or is_loopback(settings.host)):
+        raise SettingError(
+            variable_of("auth"),
+            "none",
+            f"jwt on {settings.host}, or {variable_of('allow_insecure')}=1 to let everybody in",
+        )
+    if settings.auth == "none" and settings.reject == "late":
+        raise SettingError(
+            variable_of("reject"),
+            "late",
+            f"at-once with {variable_of('auth')}=none, where requesters cannot be told apart",
+        )
+    key = settings.jwt_key
+    if settings.auth == "jwt" and not (key.endswith(".pem") or len(key) >= 32):
+        raise SettingError(
+            variable_of("jwt_key"), "…", "a secret of 32 characters or more, or a .pem file"
+        )
+
+
+def _check_tls(settings: Settings) -> None:
+    """GEN-01, GEN-02: beyond this machine, https and wss only, unless somebody says otherwise."""
+    cert, key = settings.tls_cert, settings.tls_key
+    if bool(cert) != bool(key):
+        name, other = ("tls_key", "tls_cert") if cert else ("tls_cert", "tls_key")
+        raise SettingError(variable_of(name), "", f"a PEM file, beside {variable_of(other)}")
+    if cert:
+        try:
+            # A key with a password would ask for it on the terminal.
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key, password=_none)
+        except (OSError, ValueError):
+            allowed = f"a PEM certificate that fits the key in {variable_of('tls_key')}"
+            raise SettingError(variable_of("tls_cert"), cert, allowed) from None
+    elif not (
+        settings.allow_insecure
+        or is_loopback(settings.host)
+        or settings.public_url.startswith("https://")
+    ):
+        raise SettingError(
+            variable_of("host"),
+            settings.host,
+            f"loopback, or any with {variable_of('tls_cert')} and {variable_of('tls_key')}, with "
+            f"{variable_of('public_url')}=https://… if a proxy does TLS, or with "
+            f"{variable_of('allow_insecure')}=1",
+        )
+
+
+def _none() -> str:
+    return ""

@@ -1,0 +1,94 @@
+"""Texts become values: one parser for each kind of setting."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from fhircast_hub.config.names import SettingError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def parse_value(variable: str, text: str, metadata: Mapping[str, Any]) -> Any:
+    """Return the value of a setting.
+
+    Args:
+        variable: Its name, for the error.
+        text: As given.
+        metadata: Of its field in `Settings`: kind and what is allowed.
+
+    Raises:
+        SettingError: The text is not allowed.
+    """
+    kind = metadata.get("kind", "text")
+    match kind:
+        case "seconds" | "count" | "port":
+            return _parse_number(variable, text, kind, metadata.get("least", 0))
+        case "choice":
+            if text not in metadata["choices"]:
+                raise SettingError(variable, text, " or ".join(metadata["choices"]))
+        case "switch":
+            if text.lower() not in {"0", "1", "true", "false", "yes", "no", ""}:
+                raise SettingError(variable, text, "1 or 0")
+            return text.lower() in {"1", "true", "yes"}
+        case "names" | "paths" | "origins":
+            return _parse_list(variable, text, kind, metadata)
+        case "path":
+            if not _is_path(text):
+                raise SettingError(variable, text, "a path that starts and does not end with /")
+        case "url":
+            if text and (urlsplit(text).scheme not in {"http", "https"} or text.endswith("/")):
+                raise SettingError(variable, text, "an http(s) URL that does not end with /")
+        case "backend":
+            if text != "memory://":
+                raise SettingError(variable, text, "memory://")
+        case _:
+            pass
+    return text
+
+
+def _parse_list(
+    variable: str, text: str, kind: str, metadata: Mapping[str, Any]
+) -> tuple[str, ...]:
+    parts = tuple(filter(None, (part.strip() for part in text.split(","))))
+    if kind == "names" and not set(parts) <= set(metadata["choices"]):
+        allowed = ", ".join(metadata["choices"])
+        raise SettingError(variable, text, f"a comma separated list of {allowed}")
+    if kind == "paths" and not all(map(_is_path, parts)):
+        raise SettingError(
+            variable, text, "a comma separated list of paths that start and do not end with /"
+        )
+    if kind == "origins" and not all(map(_is_origin, parts)):
+        raise SettingError(
+            variable, text, "a comma separated list of origins (https://host:port, no path), or *"
+        )
+    return parts
+
+
+def _is_origin(text: str) -> bool:
+    # What does not look like what a browser sends would never match, and nobody would know why.
+    scheme, _, rest = text.partition("://")
+    return text in {"*", "null"} or bool(
+        scheme and rest and text == text.lower() and not set(rest) & set("/?#@ ")
+    )
+
+
+def _is_path(text: str) -> bool:
+    return text.startswith("/") and not text.endswith("/")
+
+
+def _parse_number(variable: str, text: str, kind: str, least: float) -> float:
+    most = 65_535 if kind == "port" else math.inf
+    try:
+        number = float(text) if kind == "seconds" else int(text)
+    except ValueError:
+        number = math.nan
+    if not (least <= number <= most) or math.isinf(number):
+        unit = "a number of seconds" if kind == "seconds" else "a whole number"
+        raise SettingError(
+            variable, text, f"{unit} from {least:g}" + (f" to {most:g}" if kind == "port" else "")
+        )
+    return number
