@@ -65,7 +65,7 @@ def _run(settings: Settings) -> None:
     from fhircast_hub.observability.logs import configure
     from fhircast_hub.web.server import HubServer, bind
 
-    configure(settings.log_format)  # type: ignore[arg-type]  # a checked choice
+    configure(settings.log_format, settings.log_level)  # type: ignore[arg-type]  # checked choices
     try:
         sock = bind(settings.host, settings.port)
     except OSError as error:

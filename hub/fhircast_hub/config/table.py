@@ -127,6 +127,7 @@ class Settings:
         "Origins of browser pages that may call the hub, comma separated; * for all.",
         kind="origins",
     )
+    log_level: str = _choice("info", "The least of what is logged.", "debug", "info", "warning")
     log_format: str = _choice("text", "Form of the log on standard error.", "text", "json")
 
     @property
