@@ -102,7 +102,12 @@ async def test_an_extension_passes_as_it_is(hub: RunningHub) -> None:
 
 
 @pytest.mark.parametrize(
-    ("frame", "said"), [(b"\x00\x01", "a binary frame"), ('{"id":', "a frame that is no JSON")]
+    ("frame", "said"),
+    [
+        (b"\x00\x01", "a binary frame"),
+        ('{"id":', "a frame that is no JSON"),
+        ('{"id":"e-1","id":"e-2","status":500}', "a frame of ambiguous JSON"),
+    ],
 )
 async def test_a_frame_that_is_none_of_ours(
     hub: RunningHub, caplog: pytest.LogCaptureFixture, frame: str | bytes, said: str
