@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from fhircast_hub.backends.base import Backend, BackendLimits
@@ -24,13 +24,14 @@ from fhircast_hub.protocol.errors import FhircastError
 from fhircast_hub.protocol.session import Rules
 from fhircast_hub.protocol.subscription import LeasePolicy
 from fhircast_hub.security.tokens import JwtVerifier, NoAuthentication, Verifier
+from fhircast_hub.web import asyncapi, openapi
 from fhircast_hub.web.errors import FaultAnswers, answer_refusal
 from fhircast_hub.web.gate import Gate
 from fhircast_hub.web.routes import HubRoutes
 from fhircast_hub.web.sockets import Sockets
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from starlette.requests import Request
 
@@ -60,6 +61,8 @@ def create_app(
     routes: list[BaseRoute] = [
         Route("/livez", _alive, methods=["GET"]),
         Route("/readyz", _ready, methods=["GET"]),
+        _document("/openapi.json", settings, openapi.describe),
+        _document("/asyncapi.json", settings, asyncapi.describe),
     ]
     for path in dict.fromkeys((settings.hub_path, *settings.mounts)):
         routes.append(WebSocketRoute(path + "/ws/{endpoint_id}", sockets.endpoint))
@@ -88,6 +91,16 @@ def create_app(
     app.state.hub = hub
     app.state.is_ready = False
     return app
+
+
+def _document(
+    path: str, settings: Settings, describe: Callable[[Settings, str], dict[str, Any]]
+) -> Route:
+    async def answer(request: Request) -> Response:
+        origin = settings.public_url or str(request.base_url).rstrip("/")
+        return JSONResponse(describe(settings, origin))
+
+    return Route(path, answer, methods=["GET"])
 
 
 async def _alive(_request: Request) -> Response:

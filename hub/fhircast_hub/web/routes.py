@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
@@ -21,6 +22,15 @@ if TYPE_CHECKING:
     from fhircast_hub.hub import Hub
     from fhircast_hub.security.grant import Grant
     from fhircast_hub.web.gate import Gate
+
+
+class _TopicConvertor(PathConvertor):
+    """A topic in the path may hold anything: a slash, and a line end, which `path` passes over."""
+
+    regex = "(?s:.*)"
+
+
+register_url_convertor("topic", _TopicConvertor())
 
 _FORM = "application/x-www-form-urlencoded"
 _JSON = frozenset({"application/json", "application/fhir+json"})
@@ -43,8 +53,8 @@ class HubRoutes:
         return [
             Route(f"{path}/.well-known/fhircast-configuration", self.well_known, methods=["GET"]),
             Route(path, self.post, methods=["POST"]),
-            Route(path + "/{topic:path}", self.post, methods=["POST"]),
-            Route(path + "/{topic:path}", self.get_context, methods=["GET"]),
+            Route(path + "/{topic:topic}", self.post, methods=["POST"]),
+            Route(path + "/{topic:topic}", self.get_context, methods=["GET"]),
         ]
 
     async def post(self, request: Request) -> Response:

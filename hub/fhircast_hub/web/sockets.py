@@ -8,12 +8,12 @@ import re
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-import msgspec
 from starlette.responses import PlainTextResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from fhircast_hub.clock import ENDPOINT_ID_BYTES
 from fhircast_hub.protocol.channel_state import CloseReason
+from fhircast_hub.protocol.json_text import AmbiguousJson, read_json
 from fhircast_hub.protocol.messages import encode_denial, parse_response
 from fhircast_hub.web.outbox import Outbox
 from fhircast_hub.web.peers import AttemptLimit
@@ -118,8 +118,10 @@ def _kind_of_frame(text: str | None) -> tuple[str, int]:
     if text is None:
         return "a binary frame", logging.INFO
     try:
-        msgspec.json.decode(text)
-    except (ValueError, RecursionError):
+        read_json(text)
+    except AmbiguousJson:
+        return "a frame of ambiguous JSON", logging.INFO
+    except ValueError:
         return "a frame that is no JSON", logging.INFO
     return "a frame that is no notification response", logging.DEBUG
 
