@@ -21,6 +21,8 @@ from fhircast_hub.config import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from fhircast_hub.web.server import HubServer
+
 
 def _with_setting_flags(command: Callable[..., None]) -> Callable[..., None]:
     """Give the command a flag for every setting; a flag wins over its variable."""
@@ -50,6 +52,7 @@ def serve(check: bool, **flags: Any) -> None:
     given = {name: value for name, value in flags.items() if value is not None}
     try:
         settings = load_settings(os.environ, given)
+        server = _server_of(settings)
     except SettingError as error:
         raise click.UsageError(str(error)) from None
     for warning in unknown_variables(os.environ):
@@ -57,13 +60,19 @@ def serve(check: bool, **flags: Any) -> None:
     if check:
         click.echo("the settings are fine")
         return
-    _run(settings)
+    _run(settings, server)
 
 
-def _run(settings: Settings) -> None:
+def _server_of(settings: Settings) -> HubServer:
     # Imported here: `serve --help` must not load the server.
+    from fhircast_hub.web.server import HubServer
+
+    return HubServer(settings)
+
+
+def _run(settings: Settings, server: HubServer) -> None:
     from fhircast_hub.observability.logs import configure
-    from fhircast_hub.web.server import HubServer, bind
+    from fhircast_hub.web.server import bind
 
     configure(settings.log_format, settings.log_level)  # type: ignore[arg-type]  # checked choices
     try:
@@ -73,7 +82,6 @@ def _run(settings: Settings) -> None:
             f"cannot listen on {settings.host}:{settings.port}: {error.strerror}; "
             "choose another with --port (0 takes any free one)"
         ) from None
-    server = HubServer(settings)
     host, port = sock.getsockname()[:2]
     hub_url = server.hub_url_at(port)
     click.echo(f"hub.url    {hub_url}")

@@ -51,8 +51,35 @@ class Settings:
     jwt_key: str = _setting(
         "", "HS256 secret (32 characters or more) or path of a PEM public key.", secret=True
     )
+    jwks_file: str = _setting("", "File with the issuer's keys (JWKS), read again when it changes.")
+    jwks_url: str = _setting(
+        "", "URL of the issuer's keys (JWKS); https, or http on loopback.", kind="secure-url"
+    )
+    jwks_seconds: float = _seconds(300, "How long fetched keys are used without asking again.")
+    jwks_retry_seconds: float = _seconds(
+        10, "Least time between two fetches, however many tokens name unknown keys."
+    )
+    jwks_stale_seconds: float = _seconds(
+        86_400, "How long fetched keys are used while they cannot be fetched again."
+    )
+    issuers_file: str = _setting(
+        "", "TOML or JSON file with further issuers, each with its keys and audience."
+    )
+    jwt_algorithms: tuple[str, ...] = _names(
+        "Algorithms allowed for public keys, comma separated; empty: all that fit the key.",
+        *("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
+        *("ES256", "ES384", "ES512", "EdDSA"),
+    )
     issuer: str = _setting("", "The iss that tokens must carry; empty: any.")
     audience: str = _setting("", "The aud that tokens must carry; empty: any.")
+    token_leeway_seconds: float = _seconds(
+        30, "How far nbf and iat of a token may lie ahead; its end has no leeway."
+    )
+    require_topic: bool = _setting(
+        False, "Refuse tokens that are bound to no topic (hub.topic).", kind="switch"
+    )
+    max_token_bytes: int = _count(8192, "Length of a token; a longer one is refused unread.")
+    max_cached_tokens: int = _count(10_000, "Verified tokens remembered until they end.")
     profile: str = _choice("base", "Rules that bind: FHIRcast, or IHE IRA too.", "base", "ira")
     dialects: tuple[str, ...] = _names(
         "Ways of deployed applications to understand, comma separated.",

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from fhircast_hub.config.names import SettingError
+from fhircast_hub.config.names import SettingError, is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,12 +42,30 @@ def parse_value(variable: str, text: str, metadata: Mapping[str, Any]) -> Any:
         case "url":
             if text and (urlsplit(text).scheme not in {"http", "https"} or text.endswith("/")):
                 raise SettingError(variable, text, "an http(s) URL that does not end with /")
+        case "secure-url":
+            if text and not is_secure_url(text):
+                raise SettingError(variable, text, SECURE_URL)
         case "backend":
             if text != "memory://":
                 raise SettingError(variable, text, "memory://")
         case _:
             pass
     return text
+
+
+SECURE_URL = "an https URL, or an http one on loopback, without user and fragment"
+
+
+def is_secure_url(text: str) -> bool:
+    """Tell whether what is sent to this URL, and comes from it, can be trusted on its way."""
+    try:
+        it = urlsplit(text)
+        host = it.hostname or ""
+    except ValueError:
+        return False
+    if not host or it.username is not None or it.fragment or not text.isprintable() or " " in text:
+        return False
+    return it.scheme == "https" or (it.scheme == "http" and is_loopback(host))
 
 
 def _parse_list(

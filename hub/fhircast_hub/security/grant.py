@@ -19,11 +19,13 @@ class Grant:
     """The rights of one caller.
 
     Attributes:
-        subject: Who calls: user and application; owns the subscriptions it makes.
+        subject: Who calls: issuer, user and application; owns the subscriptions it makes.
         client_name: Default for `subscriber.name` (D-36).
         scopes: Events that may be received and requested.
         topic: The only topic that the token opens, "" for any (SMART-08).
-        expires_at: End of the token, None for a caller without one.
+        expires_at: End of the token, None for a caller without one, or if it is not known.
+        token_id: Digest of the token, "" for a caller without one; what is made with the token
+            ends with it.
     """
 
     subject: str
@@ -31,6 +33,7 @@ class Grant:
     scopes: Scopes
     topic: str = ""
     expires_at: datetime | None = None
+    token_id: str = ""
 
     def require_topic(self, topic: str) -> None:
         """Pass if the token opens this topic.

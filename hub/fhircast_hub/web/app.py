@@ -23,7 +23,7 @@ from fhircast_hub.protocol.dialects import Dialect
 from fhircast_hub.protocol.errors import FhircastError
 from fhircast_hub.protocol.session import Rules
 from fhircast_hub.protocol.subscription import LeasePolicy
-from fhircast_hub.security.tokens import JwtVerifier, NoAuthentication, Verifier
+from fhircast_hub.security.verifiers import verifier_of
 from fhircast_hub.web import asyncapi, openapi
 from fhircast_hub.web.errors import FaultAnswers, answer_refusal
 from fhircast_hub.web.gate import Gate
@@ -47,6 +47,9 @@ def create_app(
         settings: Complete settings, from `load_settings`.
         backend: Where sessions are kept; by default what the settings name.
         clock: Where the time comes from; by default the machine's.
+
+    Raises:
+        SettingError: A file that the settings name is not usable.
     """
     clock = clock or SystemClock()
     backend = backend or MemoryBackend(_backend_limits(settings))
@@ -56,7 +59,8 @@ def create_app(
         rules=_hub_rules(settings),
         clock=clock,
     )
-    gate = Gate(_verifier(settings))
+    verifier = verifier_of(settings, clock)
+    gate = Gate(verifier)
     sockets = Sockets(hub, settings, clock)
     routes: list[BaseRoute] = [
         Route("/livez", _alive, methods=["GET"]),
@@ -78,6 +82,7 @@ def create_app(
             app.state.is_ready = False
             await hub.shut_down()
             stop.set()
+        await verifier.close()
 
     app = Starlette(
         routes=routes,
@@ -122,12 +127,6 @@ def _cors(settings: Settings) -> Middleware:
         expose_headers=["retry-after", "www-authenticate"],
         max_age=600,
     )
-
-
-def _verifier(settings: Settings) -> Verifier:
-    if settings.auth == "none":
-        return NoAuthentication()
-    return JwtVerifier(settings.jwt_key, issuer=settings.issuer, audience=settings.audience)
 
 
 def _backend_limits(settings: Settings) -> BackendLimits:

@@ -1,0 +1,144 @@
+"""An issuer of tokens for tests: its keys, its tokens, and its servers on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import jwt
+import uvicorn
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from fhircast_hub.web.server import bind
+from jwt.algorithms import get_default_algorithms
+from starlette.applications import Starlette
+from starlette.responses import Response
+from starlette.routing import Route
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+
+    from starlette.requests import Request
+
+Claims = dict[str, Any]
+
+RSA = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+EC = ec.generate_private_key(ec.SECP256R1())
+PRIVATE_KEYS: dict[str, Any] = {
+    **dict.fromkeys(("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"), RSA),
+    "ES256": EC,
+    "ES384": ec.generate_private_key(ec.SECP384R1()),
+    "ES512": ec.generate_private_key(ec.SECP521R1()),
+    "EdDSA": ed25519.Ed25519PrivateKey.generate(),
+}
+
+
+def claims_of(**more: Any) -> Claims:
+    """Claims of a token that is valid for a minute; a value of None leaves a claim out."""
+    usual = {"sub": "user", "scope": "fhircast/*.*", "exp": int(time.time()) + 60}
+    return {name: it for name, it in {**usual, **more}.items() if it is not None}
+
+
+def signed(
+    key: Any, algorithm: str, *, kid: str = "", header: Claims | None = None, **claims: Any
+) -> str:
+    """A token."""
+    headers = {**({"kid": kid} if kid else {}), **(header or {})}
+    return jwt.encode(claims_of(**claims), key, algorithm=algorithm, headers=headers)
+
+
+def public_pem(private: Any) -> bytes:
+    pem: bytes = private.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    return pem
+
+
+def jwk(private: Any, kid: str = "", algorithm: str = "", **more: Any) -> Claims:
+    """The public half of a key as an entry of a key set."""
+    kinds = {rsa.RSAPrivateKey: "RS256", ec.EllipticCurvePrivateKey: "ES256"}
+    kind = next((it for cls, it in kinds.items() if isinstance(private, cls)), "EdDSA")
+    entry: Claims = get_default_algorithms()[kind].to_jwk(private.public_key(), as_dict=True)
+    entry.pop("key_ops", None)
+    named = {"kid": kid, "alg": algorithm}
+    return {**entry, **{name: it for name, it in named.items() if it}, **more}
+
+
+def jwks(*entries: Claims) -> bytes:
+    return json.dumps({"keys": list(entries)}).encode()
+
+
+@dataclass
+class Answering:
+    """A path of a server on loopback that answers as the test says, and counts.
+
+    Attributes:
+        body: Of the answer.
+        status: Of the answer.
+        headers: Of the answer.
+        hold: While not set, answers wait.
+        asked: Requests so far.
+        arrived: Set by each request.
+        url: Where it answers.
+    """
+
+    body: bytes = b"{}"
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    hold: asyncio.Event = field(default_factory=asyncio.Event)
+    asked: int = 0
+    arrived: asyncio.Event = field(default_factory=asyncio.Event)
+    url: str = ""
+
+    def __post_init__(self) -> None:
+        self.hold.set()
+
+    async def answer(self, _request: Request) -> Response:
+        self.asked += 1
+        self.arrived.set()
+        await self.hold.wait()
+        return Response(self.body, self.status, media_type="application/json", headers=self.headers)
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.leave = asyncio.Event()
+
+    async def main_loop(self) -> None:
+        await self.leave.wait()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield  # signals are for pytest
+
+
+@asynccontextmanager
+async def serving(
+    *routes: tuple[str, Callable[[Request], Awaitable[Response]]],
+) -> AsyncIterator[str]:
+    """Serve these paths on a free port; yields the origin."""
+    app = Starlette(routes=[Route(it, do, methods=["GET", "POST"]) for it, do in routes])
+    sock = bind("127.0.0.1", 0)
+    config = uvicorn.Config(app, log_config=None, lifespan="off", timeout_graceful_shutdown=1)
+    server = _Server(config)
+    running = asyncio.create_task(server.serve([sock]))
+    try:
+        yield f"http://127.0.0.1:{sock.getsockname()[1]}"
+    finally:
+        server.leave.set()
+        await running
+
+
+@asynccontextmanager
+async def key_server(body: bytes) -> AsyncIterator[Answering]:
+    """A server of a key set."""
+    answering = Answering(body)
+    async with serving(("/jwks", answering.answer)) as origin:
+        answering.url = f"{origin}/jwks"
+        yield answering
+        answering.hold.set()
