@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
@@ -25,7 +24,9 @@ from fhircast_hub.protocol.session import Rules
 from fhircast_hub.protocol.subscription import LeasePolicy
 from fhircast_hub.security.tokens import JwtVerifier, NoAuthentication, Verifier
 from fhircast_hub.web.errors import FaultAnswers, answer_refusal
+from fhircast_hub.web.forwarded import TrustedProxies
 from fhircast_hub.web.gate import Gate
+from fhircast_hub.web.layers import AllowedOrigins, AnswerHeaders, ClientBehindProxy
 from fhircast_hub.web.routes import HubRoutes
 from fhircast_hub.web.sockets import Sockets
 
@@ -55,7 +56,7 @@ def create_app(
         rules=_hub_rules(settings),
         clock=clock,
     )
-    gate = Gate(_verifier(settings))
+    gate = Gate(_verifier(settings), settings, clock)
     sockets = Sockets(hub, settings, clock)
     routes: list[BaseRoute] = [
         Route("/livez", _alive, methods=["GET"]),
@@ -80,6 +81,8 @@ def create_app(
         routes=routes,
         lifespan=lifespan,
         middleware=[
+            *_behind_proxies(settings),
+            Middleware(AnswerHeaders),
             *([_cors(settings)] if settings.allowed_origins else []),
             Middleware(FaultAnswers),
         ],
@@ -102,13 +105,21 @@ async def _ready(request: Request) -> Response:
 def _cors(settings: Settings) -> Middleware:
     """D-52: browser clients publish and read across origins, and must see error answers too."""
     return Middleware(
-        CORSMiddleware,
+        AllowedOrigins,
         allow_origins=list(settings.allowed_origins),
         allow_methods=["GET", "POST"],
         allow_headers=["authorization", "content-type", "x-medplum"],
         expose_headers=["retry-after", "www-authenticate"],
         max_age=600,
     )
+
+
+def _behind_proxies(settings: Settings) -> list[Middleware]:
+    if not settings.trusted_proxies:
+        return []
+    trusted = TrustedProxies(settings.trusted_proxies)
+    is_forwarded = settings.forwarded_header == "forwarded"
+    return [Middleware(ClientBehindProxy, trusted, is_forwarded=is_forwarded)]
 
 
 def _verifier(settings: Settings) -> Verifier:
@@ -118,9 +129,13 @@ def _verifier(settings: Settings) -> Verifier:
 
 
 def _backend_limits(settings: Settings) -> BackendLimits:
+    has_tokens = settings.auth != "none"
     return BackendLimits(
         max_topics=settings.max_topics,
         max_subscribers_per_topic=settings.max_subscribers_per_topic,
+        # Without tokens everybody is the same holder.
+        max_subscriptions_per_holder=settings.max_subscriptions_per_token * has_tokens,
+        max_topics_per_holder=settings.max_topics_per_token * has_tokens,
         topic_idle_seconds=settings.topic_idle_seconds,
     )
 
