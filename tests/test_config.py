@@ -76,7 +76,14 @@ WRONG = [
     ("dialects", "Open-Without-Report"),
     ("strict", "everything"),
     ("max_ended_endpoints", "0"),
-    ("max_unknown_upgrades_per_minute", "0"),
+    ("max_unknown_upgrades_per_minute", "-1"),
+    ("max_header_bytes", "100"),
+    ("header_timeout_seconds", "0"),
+    ("trusted_proxies", "10.0.0.0/99"),
+    ("trusted_proxies", "10.0.0.1/8"),
+    ("trusted_proxies", "proxy.example"),
+    ("forwarded_header", "via"),
+    ("tls_self_signed", "maybe"),
     ("ended_endpoint_seconds", "-1"),
 ]
 

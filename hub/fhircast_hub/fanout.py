@@ -132,6 +132,10 @@ class Fanout:
         """A subscriber answered a notification."""
         return self._settle(link, link.channel.responded(response))
 
+    def flooded(self, link: Link) -> Consequence:
+        """A subscriber sends frames without end: end its channel, and tell the others."""
+        return self._settle(link, link.channel.flooded())
+
     def detach(self, link: Link, sink: FrameSink, code: int, now: float) -> Consequence:
         """A socket is gone; of interest only if it is still the one of its channel."""
         if link.sink is not sink:

@@ -156,7 +156,7 @@ class Hub:
                 raise _no_such_endpoint()
             self._last_known.note(renewed, self._clock.monotonic())
             return old.endpoint_id
-        await self._backend.make_topic(request.topic, new_id(), now=now)
+        await self._backend.make_topic(request.topic, new_id(), now=now, holder=grant.subject)
         endpoint_id = new_endpoint_id()
         subscription = Subscription(
             topic=request.topic,
@@ -266,6 +266,10 @@ class Hub:
     async def responded(self, link: Link, response: NotificationResponse) -> None:
         """A subscriber answered a notification."""
         await self.settle([self._fanout.responded(link, response)])
+
+    async def flooded(self, link: Link) -> None:
+        """A subscriber sent more frames than anything asks of it."""
+        await self.settle([self._fanout.flooded(link)])
 
     async def left(self, link: Link, sink: FrameSink, code: int) -> None:
         """A socket is gone, with this close code."""

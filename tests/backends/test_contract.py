@@ -54,14 +54,16 @@ async def backend(make: MakeBackend) -> Backend:
     return await make()
 
 
-def subscription(endpoint_id: str, topic: str = TOPIC, *, lives: float = 60) -> Subscription:
+def subscription(
+    endpoint_id: str, topic: str = TOPIC, *, lives: float = 60, subject: str = "user|client"
+) -> Subscription:
     return Subscription(
         topic=topic,
         endpoint_id=endpoint_id,
         events={"patient-open": "Patient-open"},
         lease_seconds=60,
         subscriber_name=f"name of {endpoint_id}",
-        subject="user|client",
+        subject=subject,
         expires_at=after(lives),
     )
 
@@ -246,6 +248,70 @@ async def test_subscribers_are_bounded(make: MakeBackend) -> None:
     assert await backend.find("2") is None
     await backend.end("1", CloseReason.UNSUBSCRIBED)
     await backend.add(subscription("2"))
+
+
+async def test_subscriptions_of_a_holder_are_bounded(make: MakeBackend) -> None:
+    """SUB-13: over all topics; an end and an expiry make room, and others have their own."""
+    backend = await make(max_subscriptions_per_holder=2)
+    for topic in ("a", "b"):
+        await backend.make_topic(topic, "v0", now=NOON)
+    await backend.add(subscription("1", "a"))
+    await backend.add(subscription("2", "b", lives=10))
+    with pytest.raises(LimitReached, match="holder"):
+        await backend.add(subscription("3", "b"))
+    assert await backend.find("3") is None
+    await backend.add(subscription("4", "b", subject="other"))
+    await backend.end("1", CloseReason.UNSUBSCRIBED)
+    await backend.add(subscription("3", "b"))
+    await backend.expire(after(10))
+    await backend.add(subscription("5", "b"))
+    with pytest.raises(LimitReached):
+        await backend.add(subscription("6", "b"))
+
+
+async def test_of_a_holders_that_race_only_as_many_are_kept(make: MakeBackend) -> None:
+    """SUB-13: counted and kept in one step, however many come at once."""
+    backend = await make(max_subscriptions_per_holder=5)
+    await backend.make_topic(TOPIC, "v0", now=NOON)
+    adding = [backend.add(subscription(str(number))) for number in range(20)]
+    outcomes = await asyncio.gather(*adding, return_exceptions=True)
+    assert sum(isinstance(it, LimitReached) for it in outcomes) == 15
+    assert len(await backend.of_topic(TOPIC)) == 5
+
+
+async def test_a_replaced_record_is_no_second_one(make: MakeBackend) -> None:
+    """SUB-11: a renewal counts nothing, in whatever order it comes."""
+    backend = await make(max_subscriptions_per_holder=1)
+    await backend.make_topic(TOPIC, "v0", now=NOON)
+    await backend.add(subscription("1"))
+    assert await backend.replace(subscription("1", lives=500))
+    await backend.end("1", CloseReason.UNSUBSCRIBED)
+    await backend.add(subscription("2"))
+
+
+async def test_topics_of_a_holder_are_bounded(make: MakeBackend) -> None:
+    """D-40: those it made and that are still there; without a holder there is no bound."""
+    backend = await make(max_topics_per_holder=1, topic_idle_seconds=30)
+    await backend.make_topic("a", "v0", now=NOON, holder="me")
+    await backend.make_topic("a", "v0", now=NOON, holder="me")
+    with pytest.raises(LimitReached, match="holder"):
+        await backend.make_topic("b", "v0", now=NOON, holder="me")
+    assert await backend.load("b") is None
+    for topic, holder in (("b", "you"), ("c", ""), ("d", "")):
+        await backend.make_topic(topic, "v0", now=NOON, holder=holder)
+    assert await backend.make_topic("b", "v0", now=NOON, holder="me")
+    await backend.expire(after(30))
+    await backend.make_topic("e", "v0", now=after(30), holder="me")
+
+
+async def test_who_may_not_subscribe_makes_no_topic(make: MakeBackend) -> None:
+    """D-40: a topic that nobody subscribed to would be left behind."""
+    backend = await make(max_subscriptions_per_holder=1)
+    await backend.make_topic(TOPIC, "v0", now=NOON, holder="user|client")
+    await backend.add(subscription("1"))
+    with pytest.raises(LimitReached):
+        await backend.make_topic("another", "v0", now=NOON, holder="user|client")
+    assert await backend.load("another") is None
 
 
 async def test_records_expire(backend: Backend) -> None:

@@ -834,6 +834,16 @@ def test_a_subscriber_that_does_not_read_is_ended_and_the_others_told() -> None:
     assert channel.state is State.ENDED
 
 
+def test_a_subscriber_that_floods_is_ended_and_the_others_told() -> None:
+    """2.5, SYNC-06: frames without end; one SyncError, then denial and close with words."""
+    channel = live()
+    outcome = channel.flooded()
+    assert [it.kind for it in outcome.failures] == [FailureKind.FLOODING]
+    assert outcome.close is CloseReason.FLOODING
+    assert b"too many frames" in outcome.frames[0]
+    assert channel.flooded() == NOTHING
+
+
 # What a subscriber was last told to show (DER-02, D-14)
 
 

@@ -8,6 +8,7 @@ from fhircast_hub.protocol.errors import (
     InvalidRequest,
     LimitReached,
     MessageTooLarge,
+    RequestTooSlow,
     Unauthorized,
     Unavailable,
     UnknownTopic,
@@ -28,6 +29,7 @@ STATUS_BY_NAME = {
     "ContextNotCurrent": 409,
     "PatientChanged": 409,
     "DuplicateId": 409,
+    "RequestTooSlow": 408,
     "MessageTooLarge": 413,
     "UnsupportedContentType": 415,
     "LimitReached": 429,
@@ -49,6 +51,11 @@ def test_the_reason_names_the_field() -> None:
     """2.4: the text of a refusal names the field (SUB-13)."""
     error = InvalidRequest("hub.topic", "missing", rule="SUB-03")
     assert (str(error), error.rule, error.field) == ("hub.topic: missing", "SUB-03", "hub.topic")
+
+
+def test_a_slow_body_is_told_how_long_it_may_take() -> None:
+    """SUB-13: in words."""
+    assert str(RequestTooSlow(2.5)) == "body: not complete within 2.5 seconds"
 
 
 @pytest.mark.parametrize(("ira", "status"), [(False, 409), (True, 400)])

@@ -89,11 +89,15 @@ class BackendLimits:
     Attributes:
         max_topics: Sessions at a time.
         max_subscribers_per_topic: Subscriptions of one session.
+        max_subscriptions_per_holder: Subscriptions of one subject, 0 for any number.
+        max_topics_per_holder: Sessions made by one subject, 0 for any number.
         topic_idle_seconds: Life of a session after its last subscription (D-40).
     """
 
     max_topics: int = 10_000
     max_subscribers_per_topic: int = 200
+    max_subscriptions_per_holder: int = 0
+    max_topics_per_holder: int = 0
     topic_idle_seconds: float = 600
 
 
@@ -108,11 +112,20 @@ class Backend(Protocol):
     3. A record or session that was not renewed until its time disappears by itself.
     """
 
-    async def make_topic(self, topic: str, version_id: str, *, now: datetime) -> Session:
+    async def make_topic(
+        self, topic: str, version_id: str, *, now: datetime, holder: str = ""
+    ) -> Session:
         """Return the topic's session, making an empty one with this version if there is none.
 
+        Args:
+            topic: The session's topic.
+            version_id: First version of a session that is made.
+            now: Aware UTC.
+            holder: Subject of the token for which it is made, "" for none.
+
         Raises:
-            LimitReached: There are as many topics as allowed.
+            LimitReached: There are as many topics as allowed, in all or made by this holder; or the
+                holder has no room for a subscription, and so no use for a new topic.
         """
         ...
 
@@ -138,10 +151,10 @@ class Backend(Protocol):
         ...
 
     async def add(self, subscription: Subscription) -> None:
-        """Keep a new subscription.
+        """Keep a new subscription: count and keep in one atomic step.
 
         Raises:
-            LimitReached: The topic has as many subscriptions as allowed.
+            LimitReached: The topic, or the subscription's subject, has as many as allowed.
         """
         ...
 

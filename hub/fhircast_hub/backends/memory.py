@@ -7,6 +7,7 @@ was committed lives as long as the process.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -37,6 +38,7 @@ _MAX_UNDELIVERED = 10_000
 class _Topic:
     session: Session
     idle_since: datetime
+    holder: str
     subscriptions: dict[str, Subscription] = field(default_factory=dict)
 
 
@@ -47,15 +49,21 @@ class MemoryBackend:
         self._limits = limits
         self._topics: dict[str, _Topic] = {}
         self._topic_of: dict[str, str] = {}
+        self._held_topics: Counter[str] = Counter()
+        self._held_subscriptions: Counter[str] = Counter()
         self._envelopes: asyncio.Queue[Envelope | None] = asyncio.Queue(_MAX_UNDELIVERED)
 
-    async def make_topic(self, topic: str, version_id: str, *, now: datetime) -> Session:
+    async def make_topic(
+        self, topic: str, version_id: str, *, now: datetime, holder: str = ""
+    ) -> Session:
         """See `Backend.make_topic`."""
         known = self._topics.get(topic)
         if known is None:
             if len(self._topics) >= self._limits.max_topics:
                 raise LimitReached("hub.topic: the hub holds as many topics as it may", rule="D-40")
-            known = self._topics[topic] = _Topic(Session(topic, version_id), idle_since=now)
+            self._require_room_for_topic(holder)
+            known = self._topics[topic] = _Topic(Session(topic, version_id), now, holder)
+            self._held_topics[holder] += 1
         return known.session
 
     async def load(self, topic: str) -> Session | None:
@@ -87,8 +95,10 @@ class MemoryBackend:
             raise LimitReached(
                 "hub.topic: the session has as many subscribers as it may", rule="2.4"
             )
+        self._require_room_for_subscription(subscription.subject)
         known.subscriptions[subscription.endpoint_id] = subscription
         self._topic_of[subscription.endpoint_id] = subscription.topic
+        self._held_subscriptions[subscription.subject] += 1
 
     async def replace(self, subscription: Subscription, *, announce: bool = True) -> bool:
         """See `Backend.replace`."""
@@ -117,8 +127,7 @@ class MemoryBackend:
         if topic is None:
             return False
         self._publish(SubscriptionEnded(topic, endpoint_id, reason))
-        del self._topic_of[endpoint_id]
-        del self._topics[topic].subscriptions[endpoint_id]
+        self._forget(self._topics[topic], endpoint_id)
         return True
 
     async def expire(self, now: datetime) -> None:
@@ -127,12 +136,12 @@ class MemoryBackend:
         for topic, known in list(self._topics.items()):
             for endpoint_id, subscription in list(known.subscriptions.items()):
                 if subscription.expires_at <= now:
-                    del known.subscriptions[endpoint_id]
-                    del self._topic_of[endpoint_id]
+                    self._forget(known, endpoint_id)
             if known.subscriptions:
                 known.idle_since = now
             elif known.idle_since + idle <= now:
                 del self._topics[topic]
+                _count_down(self._held_topics, known.holder)
 
     async def close(self) -> None:
         """See `Backend.close`."""
@@ -140,8 +149,35 @@ class MemoryBackend:
             self._envelopes.get_nowait()
         self._envelopes.put_nowait(None)
 
+    def _require_room_for_topic(self, holder: str) -> None:
+        most = self._limits.max_topics_per_holder
+        if most and holder and self._held_topics[holder] >= most:
+            raise LimitReached(
+                "hub.topic: this token's holder has made as many topics as it may",
+                rule="FHIRCAST_MAX_TOPICS_PER_TOKEN",
+            )
+        self._require_room_for_subscription(holder)
+
+    def _require_room_for_subscription(self, holder: str) -> None:
+        most = self._limits.max_subscriptions_per_holder
+        if most and holder and self._held_subscriptions[holder] >= most:
+            raise LimitReached(
+                "hub.topic: this token's holder has as many subscriptions as it may",
+                rule="FHIRCAST_MAX_SUBSCRIPTIONS_PER_TOKEN",
+            )
+
+    def _forget(self, known: _Topic, endpoint_id: str) -> None:
+        del self._topic_of[endpoint_id]
+        _count_down(self._held_subscriptions, known.subscriptions.pop(endpoint_id).subject)
+
     def _publish(self, envelope: Envelope) -> None:
         try:
             self._envelopes.put_nowait(envelope)
         except asyncio.QueueFull:
             raise Unavailable("the hub lags behind with deliveries", rule="2.6") from None
+
+
+def _count_down(counts: Counter[str], holder: str) -> None:
+    counts[holder] -= 1
+    if not counts[holder]:
+        del counts[holder]

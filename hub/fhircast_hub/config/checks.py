@@ -92,6 +92,9 @@ def _check_tls(settings: Settings) -> None:
     if bool(cert) != bool(key):
         name, other = ("tls_key", "tls_cert") if cert else ("tls_cert", "tls_key")
         raise SettingError(variable_of(name), "", f"a PEM file, beside {variable_of(other)}")
+    if cert and settings.tls_self_signed:
+        allowed = f"0 beside {variable_of('tls_cert')}"
+        raise SettingError(variable_of("tls_self_signed"), "1", allowed)
     if cert:
         try:
             # A key with a password would ask for it on the terminal.
@@ -101,6 +104,7 @@ def _check_tls(settings: Settings) -> None:
             raise SettingError(variable_of("tls_cert"), cert, allowed) from None
     elif not (
         settings.allow_insecure
+        or settings.tls_self_signed
         or is_loopback(settings.host)
         or settings.public_url.startswith("https://")
     ):

@@ -18,6 +18,10 @@ def _count(default: int, help_text: str, *, least: int = 1) -> Any:
     return _setting(default, help_text, kind="count", least=least)
 
 
+def _rate(default: int, help_text: str) -> Any:
+    return _setting(default, f"{help_text} 0 is no limit.", kind="count", least=0)
+
+
 def _names(help_text: str, *choices: str) -> Any:
     return _setting((), help_text, kind="names", choices=choices)
 
@@ -43,6 +47,22 @@ class Settings:
     )
     tls_cert: str = _setting("", "PEM file of the certificate (chain): the hub does TLS itself.")
     tls_key: str = _setting("", "PEM file of its private key.")
+    tls_self_signed: bool = _setting(
+        False,
+        "TLS with a certificate made at the start, for trying things out.",
+        kind="switch",
+    )
+    trusted_proxies: tuple[str, ...] = _setting(
+        (),
+        "Addresses and networks of proxies, comma separated, that say who their client is.",
+        kind="networks",
+    )
+    forwarded_header: str = _choice(
+        "x-forwarded",
+        "Where trusted proxies say it: X-Forwarded-For, -Proto and -Host, or Forwarded.",
+        "x-forwarded",
+        "forwarded",
+    )
     backend: str = _setting("memory://", "Where sessions are kept.", kind="backend")
     auth: str = _choice("none", "How callers prove who they are.", "none", "jwt")
     allow_insecure: bool = _setting(
@@ -133,8 +153,42 @@ class Settings:
         3600, "How long the denial of an ended endpoint can name its topic and events."
     )
     max_ended_endpoints: int = _count(10_000, "Endpoints remembered for that.")
-    max_unknown_upgrades_per_minute: int = _count(
+    max_subscribes_per_minute: int = _rate(
+        6000, "Subscribe and unsubscribe requests from one address."
+    )
+    max_subscribes_per_minute_and_token: int = _rate(1200, "The same, of one token's holder.")
+    max_publishes_per_minute: int = _rate(600_000, "Context change requests from one address.")
+    max_publishes_per_minute_and_token: int = _rate(300_000, "The same, of one token's holder.")
+    max_reads_per_minute: int = _rate(600_000, "GETs of the current context from one address.")
+    max_reads_per_minute_and_token: int = _rate(60_000, "The same, of one token's holder.")
+    max_upgrades_per_minute: int = _rate(12_000, "WebSocket connections from one address.")
+    max_unknown_upgrades_per_minute: int = _rate(
         600, "Connections to unknown endpoints from one address."
+    )
+    max_bad_tokens_per_minute: int = _rate(
+        300, "Different bad tokens from one address, before tokens not yet known are put off."
+    )
+    max_connections: int = _rate(10_000, "Connections at a time.")
+    max_connections_per_peer: int = _rate(
+        5000, "Connections at a time from one address; trusted proxies are not counted."
+    )
+    max_subscriptions_per_token: int = _rate(2000, "Subscriptions at a time of one token's holder.")
+    max_topics_per_token: int = _rate(1000, "Topics at a time made by one token's holder.")
+    max_header_bytes: int = _count(32_768, "Size of a request's header block.", least=1024)
+    max_frames_per_second: int = _rate(
+        100, "Frames from one subscriber, beyond one for each frame that it was sent."
+    )
+    header_timeout_seconds: float = _seconds(
+        10, "Time for the header block of a request to come in.", least=0.1
+    )
+    body_timeout_seconds: float = _seconds(
+        30, "Time for a request body, or a WebSocket message in fragments, to come in.", least=0.1
+    )
+    idle_timeout_seconds: float = _seconds(
+        75, "Life of an HTTP connection without a request.", least=0.1
+    )
+    write_timeout_seconds: float = _seconds(
+        30, "Time for a peer to read when the buffer to it is full, or at the end.", least=0.1
     )
     max_clock_ahead_seconds: float = _seconds(300, "How far a timestamp may lie ahead.")
     max_event_bytes: int = _count(1_048_576, "Size of a request body.", least=1024)
@@ -160,7 +214,7 @@ class Settings:
     @property
     def does_tls(self) -> bool:
         """Whether the hub itself speaks https and wss."""
-        return bool(self.tls_cert)
+        return bool(self.tls_cert) or self.tls_self_signed
 
     @property
     def is_ira(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import math
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -34,7 +35,7 @@ def parse_value(variable: str, text: str, metadata: Mapping[str, Any]) -> Any:
             if text.lower() not in {"0", "1", "true", "false", "yes", "no", ""}:
                 raise SettingError(variable, text, "1 or 0")
             return text.lower() in {"1", "true", "yes"}
-        case "names" | "paths" | "origins":
+        case "names" | "paths" | "origins" | "networks":
             return _parse_list(variable, text, kind, metadata)
         case "path":
             if not _is_path(text):
@@ -83,6 +84,10 @@ def _parse_list(
         raise SettingError(
             variable, text, "a comma separated list of origins (https://host:port, no path), or *"
         )
+    if kind == "networks" and not all(map(_is_network, parts)):
+        raise SettingError(
+            variable, text, "a comma separated list of addresses and networks (10.1.0.0/16)"
+        )
     return parts
 
 
@@ -92,6 +97,14 @@ def _is_origin(text: str) -> bool:
     return text in {"*", "null"} or bool(
         scheme and rest and text == text.lower() and not set(rest) & set("/?#@ ")
     )
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_path(text: str) -> bool:

@@ -11,6 +11,15 @@ from typing import Literal
 
 _OURS = ("fhircast_hub", "fhircast_subscribers", "fhircast_demo")
 
+_NOTHING = frozenset(
+    {
+        "ASGI callable returned without completing handshake.",
+        "Invalid HTTP request received.",
+        "Unsupported upgrade request.",
+        "Invalid UTF-8 sequence received from client.",
+    }
+)
+
 
 def configure(
     log_format: Literal["text", "json"], level: Literal["debug", "info", "warning"] = "info"
@@ -57,12 +66,12 @@ def topic_label(topic: str) -> str:
 
 
 def says_something(record: logging.LogRecord) -> bool:
-    """Pass over what the server says after every upgrade that was answered with 404 or 429.
+    """Pass over what the server says of every request or upgrade that was answered with 4xx.
 
-    It takes the answer for a handshake that was never completed; who guesses endpoints could fill
-    the log with it.
+    Of an upgrade it thinks that the handshake was never completed. Whoever guesses endpoints, or
+    sends what is no HTTP, could fill the log with it.
     """
-    return record.msg != "ASGI callable returned without completing handshake."
+    return record.msg not in _NOTHING
 
 
 class _TextFormatter(logging.Formatter):

@@ -335,10 +335,11 @@ class Channel:
 
     def overflowed(self) -> Outcome:
         """The subscriber does not read: end it and tell the others, never drop in silence."""
-        if self.state is State.ENDED:
-            return NOTHING
-        ended = self.finish(CloseReason.TOO_SLOW)
-        return replace(ended, failures=self._failed(FailureKind.TOO_SLOW).failures)
+        return self._expel(CloseReason.TOO_SLOW, FailureKind.TOO_SLOW)
+
+    def flooded(self) -> Outcome:
+        """The subscriber sends frames that nothing asks for, without end: end it likewise."""
+        return self._expel(CloseReason.FLOODING, FailureKind.FLOODING)
 
     def finish(self, reason: CloseReason) -> Outcome:
         """End the subscription: a denial where the reason wants one, then the close.
@@ -355,6 +356,11 @@ class Channel:
         events = self.subscription.events.values()
         denial = encode_denial(self.subscription.topic, events, reason.text)
         return Outcome((denial,) if reason.is_denial else (), close=reason)
+
+    def _expel(self, reason: CloseReason, kind: FailureKind) -> Outcome:
+        if self.state is State.ENDED:
+            return NOTHING
+        return replace(self.finish(reason), failures=self._failed(kind).failures)
 
     def _step(self, step: Step) -> None:
         self.state = next_state(self.state, step)

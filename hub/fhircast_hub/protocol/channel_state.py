@@ -78,6 +78,7 @@ class CloseReason(Enum):
     DENIED = (1008, "denied", True)
     UNRESPONSIVE = (1008, "no acknowledgements", True)
     TOO_SLOW = (1008, "too slow to receive", True)
+    FLOODING = (1008, "too many frames", True)
     REPLACED = (1008, "replaced", False)
     INTERNAL = (1011, "internal error", True)
     SHUTDOWN = (1001, "hub shut down", True)

@@ -12,6 +12,7 @@
     │   ├── ContextNotCurrent   409
     │   ├── PatientChanged      409
     │   └── DuplicateId         409
+    ├── RequestTooSlow          408  the body took too long to come in
     ├── MessageTooLarge         413
     ├── UnsupportedContentType  415
     ├── LimitReached            429
@@ -145,6 +146,16 @@ class DuplicateId(Conflict):
 
     def __init__(self) -> None:
         super().__init__("id: this event id was used before with another body", rule="D-28")
+
+
+class RequestTooSlow(FhircastError):
+    """The body took too long to come in."""
+
+    status = 408
+    issue_code = "timeout"
+
+    def __init__(self, max_seconds: float) -> None:
+        super().__init__(f"body: not complete within {max_seconds:g} seconds", rule="HTTP")
 
 
 class MessageTooLarge(FhircastError):

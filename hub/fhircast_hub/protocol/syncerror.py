@@ -32,6 +32,7 @@ class FailureKind(Enum):
     UNANSWERED = "did not acknowledge"
     CONNECTION_LOST = "connection lost"
     TOO_SLOW = "too slow to receive"
+    FLOODING = "sent too many frames"
     REJECTED = "the hub rejected its"
 
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
@@ -26,7 +25,9 @@ from fhircast_hub.protocol.subscription import LeasePolicy
 from fhircast_hub.security.verifiers import verifier_of
 from fhircast_hub.web import asyncapi, openapi
 from fhircast_hub.web.errors import FaultAnswers, answer_refusal
+from fhircast_hub.web.forwarded import TrustedProxies
 from fhircast_hub.web.gate import Gate
+from fhircast_hub.web.layers import AllowedOrigins, AnswerHeaders, ClientBehindProxy
 from fhircast_hub.web.routes import HubRoutes
 from fhircast_hub.web.sockets import Sockets
 
@@ -60,7 +61,7 @@ def create_app(
         clock=clock,
     )
     verifier = verifier_of(settings, clock)
-    gate = Gate(verifier)
+    gate = Gate(verifier, settings, clock)
     sockets = Sockets(hub, settings, clock)
     routes: list[BaseRoute] = [
         Route("/livez", _alive, methods=["GET"]),
@@ -88,6 +89,8 @@ def create_app(
         routes=routes,
         lifespan=lifespan,
         middleware=[
+            *_behind_proxies(settings),
+            Middleware(AnswerHeaders),
             *([_cors(settings)] if settings.allowed_origins else []),
             Middleware(FaultAnswers),
         ],
@@ -120,7 +123,7 @@ async def _ready(request: Request) -> Response:
 def _cors(settings: Settings) -> Middleware:
     """D-52: browser clients publish and read across origins, and must see error answers too."""
     return Middleware(
-        CORSMiddleware,
+        AllowedOrigins,
         allow_origins=list(settings.allowed_origins),
         allow_methods=["GET", "POST"],
         allow_headers=["authorization", "content-type", "x-medplum"],
@@ -129,10 +132,22 @@ def _cors(settings: Settings) -> Middleware:
     )
 
 
+def _behind_proxies(settings: Settings) -> list[Middleware]:
+    if not settings.trusted_proxies:
+        return []
+    trusted = TrustedProxies(settings.trusted_proxies)
+    is_forwarded = settings.forwarded_header == "forwarded"
+    return [Middleware(ClientBehindProxy, trusted, is_forwarded=is_forwarded)]
+
+
 def _backend_limits(settings: Settings) -> BackendLimits:
+    has_tokens = settings.auth != "none"
     return BackendLimits(
         max_topics=settings.max_topics,
         max_subscribers_per_topic=settings.max_subscribers_per_topic,
+        # Without tokens everybody is the same holder.
+        max_subscriptions_per_holder=settings.max_subscriptions_per_token * has_tokens,
+        max_topics_per_holder=settings.max_topics_per_token * has_tokens,
         topic_idle_seconds=settings.topic_idle_seconds,
     )
 

@@ -5,9 +5,16 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse, Response
 
-from fhircast_hub.protocol.errors import FhircastError, LimitReached, Unauthorized, Unavailable
+from fhircast_hub.protocol.errors import (
+    FhircastError,
+    LimitReached,
+    RequestTooSlow,
+    Unauthorized,
+    Unavailable,
+)
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -22,6 +29,8 @@ async def answer_refusal(_request: Request, error: Exception) -> Response:
     headers = {}
     if isinstance(error, Unauthorized):
         headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, RequestTooSlow):
+        headers["Connection"] = "close"
     if isinstance(error, LimitReached | Unavailable):
         headers["Retry-After"] = str(error.retry_after_seconds)
     text = f"{error.reason}\n{error.rule}\n"
@@ -52,6 +61,8 @@ class FaultAnswers:
 
         try:
             await self._app(scope, receive, note)
+        except ClientDisconnect:  # before its request was complete: nobody is there to be told
+            return
         except Exception as error:
             if is_answered:
                 raise

@@ -2,25 +2,94 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from enum import Enum
+from math import ceil
+from typing import TYPE_CHECKING, Self
+
+from fhircast_hub.protocol.errors import LimitReached
+from fhircast_hub.security.grant import ANYBODY
+from fhircast_hub.web.guard import TokenGuard
+from fhircast_hub.web.peers import RateLimit, peer_key
 
 if TYPE_CHECKING:
-    from starlette.requests import Request
+    from starlette.requests import HTTPConnection, Request
 
+    from fhircast_hub.clock import Clock
+    from fhircast_hub.config import Settings
     from fhircast_hub.security.grant import Grant
     from fhircast_hub.security.tokens import Verifier
+
+
+class Kind(Enum):
+    """What a request is, as far as it shows before its body is read; named as in the settings."""
+
+    SUBSCRIBE = "subscribes"
+    PUBLISH = "publishes"
+    READ = "reads"
+
+
+@dataclass(frozen=True, slots=True)
+class _Limits:
+    """The counts of one kind of request."""
+
+    of_peer: RateLimit
+    of_holder: RateLimit
+
+    @classmethod
+    def of(cls, kind: Kind, settings: Settings) -> Self:
+        per_minute = f"max_{kind.value}_per_minute"
+        return cls(
+            RateLimit(getattr(settings, per_minute)),
+            RateLimit(getattr(settings, f"{per_minute}_and_token")),
+        )
 
 
 class Gate:
     """Every request to hub.url passes here before its body is read."""
 
-    def __init__(self, verifier: Verifier) -> None:
-        self._verifier = verifier
+    def __init__(self, verifier: Verifier, settings: Settings, clock: Clock) -> None:
+        self._guard = TokenGuard(verifier, max_bad_per_minute=settings.max_bad_tokens_per_minute)
+        self._clock = clock
+        self._limits = {kind: _Limits.of(kind, settings) for kind in Kind}
 
     async def admit(self, request: Request) -> Grant:
         """Return what the caller may do.
 
+        The address is asked first, so that nobody can make the hub verify without end; then the
+        token, so that one application cannot use up what its neighbours behind the same address
+        may do.
+
         Raises:
             Unauthorized: No valid token (SUB-10).
+            LimitReached: Too many requests of this kind, or bad tokens, in too short a time.
         """
-        return await self._verifier.verify(request.headers.get("authorization", ""))
+        kind, now, peer = _kind_of(request), self._clock.monotonic(), peer_of(request)
+        limits = self._limits[kind]
+        _require(limits.of_peer.wait_seconds(peer, now), kind, "from this address")
+        grant = await self._guard.verify(request.headers.get("authorization", ""), peer, now)
+        if grant is not ANYBODY:
+            wait = limits.of_holder.wait_seconds(grant.subject, now)
+            _require(wait, kind, "of this token's holder")
+        return grant
+
+
+def peer_of(connection: HTTPConnection) -> str:
+    """Return the key of the address that a request comes from."""
+    return peer_key(connection.client.host) if connection.client else ""
+
+
+def _kind_of(request: Request) -> Kind:
+    if request.method == "GET":
+        return Kind.READ
+    is_form = request.headers.get("content-type", "").lower().startswith("application/x-www-form")
+    return Kind.SUBSCRIBE if is_form else Kind.PUBLISH
+
+
+def _require(wait_seconds: float, kind: Kind, whose: str) -> None:
+    if wait_seconds:
+        raise LimitReached(
+            f"too many {kind.value} {whose}; try again later",
+            rule=f"FHIRCAST_MAX_{kind.value.upper()}_PER_MINUTE",
+            retry_after_seconds=ceil(wait_seconds),
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -9,7 +10,12 @@ from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from fhircast_hub.protocol.errors import InvalidRequest, MessageTooLarge, UnsupportedContentType
+from fhircast_hub.protocol.errors import (
+    InvalidRequest,
+    MessageTooLarge,
+    RequestTooSlow,
+    UnsupportedContentType,
+)
 from fhircast_hub.protocol.events import CATALOGUE
 from fhircast_hub.protocol.messages import parse_notification
 from fhircast_hub.protocol.stu2 import as_stu2
@@ -65,7 +71,9 @@ class HubRoutes:
                 f"Content-Type: neither {_FORM} nor application/json", rule="SUB-01, OLD-02"
             )
         grant = await self._gate.admit(request)
-        body = await read_body(request, self._settings.max_event_bytes)
+        body = await read_body(
+            request, self._settings.max_event_bytes, self._settings.body_timeout_seconds
+        )
         if content_type == _FORM:
             return await self._subscription(request, body, grant)
         return await self._event(request, body, grant)
@@ -121,19 +129,24 @@ class HubRoutes:
         return f"{scheme}://{parts.netloc}{parts.path}"
 
 
-async def read_body(request: Request, max_bytes: int) -> bytes:
-    """Return the body, refusing it as soon as it is too large, however it is sent.
+async def read_body(request: Request, max_bytes: int, max_seconds: float) -> bytes:
+    """Return the body, refusing it as soon as it is too large or late, however it is sent.
 
     Raises:
         MessageTooLarge: More bytes than allowed were announced or came (CONT-19).
+        RequestTooSlow: It was not complete in time.
     """
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and int(announced) > max_bytes:
         raise MessageTooLarge(max_bytes)
     chunks, size = [], 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > max_bytes:
-            raise MessageTooLarge(max_bytes)
-        chunks.append(chunk)
+    try:
+        async with asyncio.timeout(max_seconds):
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size > max_bytes:
+                    raise MessageTooLarge(max_bytes)
+                chunks.append(chunk)
+    except TimeoutError:
+        raise RequestTooSlow(max_seconds) from None
     return b"".join(chunks)

@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
+from functools import partial
+from math import ceil
 from typing import TYPE_CHECKING
 
 import uvicorn
 
 from fhircast_hub.web.app import create_app
+from fhircast_hub.web.crowd import ConnectionLimits, Crowd
+from fhircast_hub.web.http_protocol import HubHttp
+from fhircast_hub.web.socket_protocol import HubWebSocket
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fhircast_hub.config import Settings
 
 _MAX_CLIENT_FRAME_BYTES = 65_536
 """Subscribers send acknowledgements; a larger frame ends the connection with 1009."""
 
 _FAREWELL_SECONDS = 2.0
+
+_SWEEP_SECONDS = 0.25
+"""How often the connections are looked at for one that is overdue."""
 
 _BACKLOG = 2048
 """Connections that may wait for the server, as many as uvicorn asks for."""
@@ -28,6 +39,13 @@ class HubServer(uvicorn.Server):
     def __init__(self, settings: Settings) -> None:
         self.app = create_app(settings)
         self.settings = settings
+        self._next_sweep: asyncio.TimerHandle | None = None
+        limits = ConnectionLimits.of(settings)
+        crowd = Crowd(
+            max_total=settings.max_connections,
+            max_per_peer=settings.max_connections_per_peer,
+            proxies=settings.trusted_proxies,
+        )
         super().__init__(
             uvicorn.Config(
                 self.app,
@@ -35,14 +53,14 @@ class HubServer(uvicorn.Server):
                 port=settings.port,
                 ssl_certfile=settings.tls_cert or None,
                 ssl_keyfile=settings.tls_key or None,
-                http="httptools",
-                ws="websockets-sansio",
+                ssl_context_factory=_tls_context if settings.does_tls else None,
+                http=partial(HubHttp, limits=limits, crowd=crowd),  # type: ignore[arg-type]  # it is called, no more
+                ws=partial(HubWebSocket, limits=limits, crowd=crowd),  # type: ignore[arg-type]
                 ws_max_size=_MAX_CLIENT_FRAME_BYTES,
                 ws_ping_interval=settings.ping_seconds,
                 ws_ping_timeout=settings.ping_seconds,
                 ws_per_message_deflate=False,
-                h11_max_incomplete_event_size=65_536,
-                timeout_keep_alive=75,
+                timeout_keep_alive=ceil(settings.idle_timeout_seconds),
                 timeout_graceful_shutdown=5,
                 access_log=False,
                 proxy_headers=False,
@@ -59,6 +77,11 @@ class HubServer(uvicorn.Server):
         scheme = "https" if settings.does_tls else "http"
         return (settings.public_url or f"{scheme}://{host}:{port}") + settings.hub_path
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, and look after the connections from now on."""
+        await super().startup(sockets)
+        self._sweep()
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Say good-bye to every subscriber, give the frames time to go, then shut down."""
         self.app.state.is_ready = False
@@ -66,6 +89,21 @@ class HubServer(uvicorn.Server):
         if self.server_state.tasks:
             await asyncio.wait(set(self.server_state.tasks), timeout=_FAREWELL_SECONDS)
         await super().shutdown(sockets)
+        if self._next_sweep is not None:
+            self._next_sweep.cancel()
+
+    def _sweep(self) -> None:
+        """End the connections that are overdue."""
+        loop = asyncio.get_running_loop()
+        for connection in list(self.server_state.connections):
+            connection.check(loop.time())  # type: ignore[union-attr]  # all are ours
+        self._next_sweep = loop.call_later(_SWEEP_SECONDS, self._sweep)
+
+
+def _tls_context(_config: uvicorn.Config, make: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
+    context = make()
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
 
 
 def bind(host: str, port: int) -> socket.socket:

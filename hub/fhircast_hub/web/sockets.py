@@ -6,6 +6,7 @@ import asyncio
 import logging
 import re
 from contextlib import suppress
+from math import ceil
 from typing import TYPE_CHECKING
 
 from starlette.responses import PlainTextResponse
@@ -15,8 +16,10 @@ from fhircast_hub.clock import ENDPOINT_ID_BYTES
 from fhircast_hub.protocol.channel_state import CloseReason
 from fhircast_hub.protocol.json_text import AmbiguousJson, read_json
 from fhircast_hub.protocol.messages import encode_denial, parse_response
+from fhircast_hub.web.gate import peer_of
 from fhircast_hub.web.outbox import Outbox
-from fhircast_hub.web.peers import AttemptLimit
+from fhircast_hub.web.peers import RateLimit
+from fhircast_hub.web.socket_protocol import FLOOD
 
 if TYPE_CHECKING:
     from fhircast_hub.clock import Clock
@@ -39,7 +42,8 @@ class Sockets:
         self._hub = hub
         self._settings = settings
         self._clock = clock
-        self._unknown = AttemptLimit(settings.max_unknown_upgrades_per_minute)
+        self._all = RateLimit(settings.max_upgrades_per_minute)
+        self._unknown = RateLimit(settings.max_unknown_upgrades_per_minute)
 
     async def endpoint(self, websocket: WebSocket) -> None:
         """Serve one connection to an endpoint URL until it ends.
@@ -50,23 +54,24 @@ class Sockets:
         if not _ENDPOINT_ID.fullmatch(endpoint_id):
             await websocket.send_denial_response(PlainTextResponse("not an endpoint\nD-43\n", 404))
             return
+        peer, now = peer_of(websocket), self._clock.monotonic()
+        if wait := self._all.wait_seconds(peer, now):
+            await _put_off(websocket, "too many connections from this address", wait)
+            return
         subscription = await self._hub.find(endpoint_id)
         if subscription is not None:
             await websocket.accept()
             await self._serve(websocket, subscription)
-        elif self._may_ask(websocket, endpoint_id):
+        elif wait := self._wait_to_ask(endpoint_id, peer, now):
+            await _put_off(websocket, "too many connections to unknown endpoints", wait)
+        else:
             await websocket.accept()
             await self._deny(websocket, endpoint_id)
-        else:
-            text = "too many connections to unknown endpoints; wait a minute\nD-43\n"
-            answer = PlainTextResponse(text, 429, headers={"Retry-After": "60"})
-            await websocket.send_denial_response(answer)
 
-    def _may_ask(self, websocket: WebSocket, endpoint_id: str) -> bool:
-        """Tell whether an endpoint that is none may be denied: guessing is limited, per peer."""
+    def _wait_to_ask(self, endpoint_id: str, peer: str, now: float) -> float:
+        """Return how long a peer has to wait with an endpoint that is none: guessing is limited."""
         topic, _ = self._hub.last_known(endpoint_id)
-        peer = websocket.client.host if websocket.client else ""
-        return bool(topic) or self._unknown.allows(peer, self._clock.monotonic())
+        return 0.0 if topic else self._unknown.wait_seconds(peer, now)
 
     async def _deny(self, websocket: WebSocket, endpoint_id: str) -> None:
         """D-43: an upgrade that is refused is retried for ever by a known client; this ends it."""
@@ -102,6 +107,9 @@ class Sockets:
             message = await websocket.receive()
             if message["type"] == "websocket.disconnect":
                 return int(message.get("code") or 1006)
+            if message.get(FLOOD):
+                await self._hub.flooded(link)
+                continue
             text = message.get("text")
             response = parse_response(text) if text is not None else None
             if response is None:
@@ -111,6 +119,13 @@ class Sockets:
                 has_told |= level == logging.INFO
                 continue
             await self._hub.responded(link, response)
+
+
+async def _put_off(websocket: WebSocket, reason: str, wait_seconds: float) -> None:
+    """Refuse an upgrade for now."""
+    headers = {"Retry-After": str(ceil(wait_seconds))}
+    answer = PlainTextResponse(f"{reason}; try again later\nD-43\n", 429, headers=headers)
+    await websocket.send_denial_response(answer)
 
 
 def _kind_of_frame(text: str | None) -> tuple[str, int]:

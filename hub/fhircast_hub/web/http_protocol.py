@@ -1,0 +1,201 @@
+"""uvicorn's HTTP protocol with bounds: sizes of the header block, deadlines, one reading of it.
+
+What its parser refuses (two lengths, folded or bare lines, a length beside chunks) it answers with
+400 and closes. What it lets pass and another server could read in another way is refused here.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from fhircast_hub.web.crowd import Deadline
+from fhircast_hub.web.forwarded import is_host
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from fhircast_hub.web.crowd import ConnectionLimits, Crowd
+
+_MAX_HEADERS = 100
+_MAX_LINE_BYTES = 8190
+"""Of one header, and of the request line: as much as the parser of WebSocket handshakes takes."""
+
+
+class _Refused(Exception):
+    """Ends the parsing; the parser hands it on as an error of its own."""
+
+
+class HubHttp(HttpToolsProtocol):
+    """One HTTP connection."""
+
+    def __init__(self, *args: Any, limits: ConnectionLimits, crowd: Crowd, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._limits = limits
+        self._crowd = crowd
+        self._peer = ""
+        self._refusal: tuple[HTTPStatus, str] | None = None
+        self._deadline = Deadline(Deadline.NEVER)
+        self._is_reading = False
+        self._has_head = False
+        self._header_count = 0
+        self._quiet_bytes = 0
+        """Bytes since the parser last had something to say: a block, some body, the end."""
+
+    # What the transport calls
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        """A peer connected; there may be no room for it."""
+        super().connection_made(transport)
+        self._peer = self.client[0] if self.client else ""
+        self._deadline.step(self.loop.time() + self._limits.header_seconds)
+        if not self._crowd.enter(self._peer):
+            self._refusal = HTTPStatus.SERVICE_UNAVAILABLE, "too many connections; try again later"
+            self.send_400_response("")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is gone."""
+        self._crowd.leave(self._peer)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes came: part of a header block that has no end, perhaps."""
+        if self._refusal is not None:
+            return
+        self._quiet_bytes += len(data)
+        super().data_received(data)
+        if self._quiet_bytes > self._limits.max_header_bytes and not self.transport.is_closing():
+            self._refusal = self._too_large()
+            self.send_400_response("")
+
+    def pause_writing(self) -> None:
+        """The peer does not read."""
+        super().pause_writing()
+        self._deadline.stall(self.loop.time() + self._limits.write_seconds)
+
+    def resume_writing(self) -> None:
+        """The peer reads again."""
+        super().resume_writing()
+        self._deadline.resume()
+
+    def check(self, now: float) -> None:
+        """End the connection if it is overdue."""
+        if self.transport.is_closing():
+            self._deadline.close(now + self._limits.write_seconds)
+        if now < self._deadline():
+            return
+        if self.transport.is_closing() or self.flow.write_paused:
+            self.transport.abort()
+        elif self._is_reading and not self._has_head and self._is_answered:
+            self._refusal = HTTPStatus.REQUEST_TIMEOUT, "the header block took too long"
+            self.send_400_response("")
+        else:
+            self.transport.close()
+
+    # What the parser calls
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        super().on_message_begin()
+        self._is_reading, self._has_head, self._header_count = True, False, 0
+        self._deadline.step(self.loop.time() + self._limits.header_seconds)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header, or a trailer after the body, is complete; trailers are passed over."""
+        self._header_count += 1
+        if self._header_count > _MAX_HEADERS:
+            self._refuse(*self._too_large())
+        if not self._has_head:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """The header block is complete: judge it before anything is done with it."""
+        self._judge()
+        self._has_head = True
+        self._quiet_bytes = 0
+        # The application answers a slow body with words; this is for a body nobody reads.
+        self._deadline.step(self.loop.time() + 2 * self._limits.body_seconds)
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Some of the body came."""
+        self._quiet_bytes = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The request is complete."""
+        self._is_reading = False
+        self._quiet_bytes = 0
+        self._deadline.step(self._idle_at() if self._is_answered else Deadline.NEVER)
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """The answer is written."""
+        super().on_response_complete()
+        if not self._is_reading and not self.pipeline:
+            self._deadline.step(self._idle_at())
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no request, or none for this hub, and close."""
+        if self.transport.is_closing():
+            return
+        if not self._is_answered and (not self._has_head or self.cycle.response_started):
+            self.transport.close()  # an answer now would be taken for that to an earlier request
+            return
+        status, reason = self._refusal or (HTTPStatus.BAD_REQUEST, "not a valid HTTP request")
+        text = f"{reason}\nHTTP\n".encode()
+        lines = [
+            f"HTTP/1.1 {status.value} {status.phrase}",
+            "content-type: text/plain; charset=utf-8",
+            f"content-length: {len(text)}",
+            "x-content-type-options: nosniff",
+            "cache-control: no-store",
+            "connection: close",
+            *(["retry-after: 10"] if status is HTTPStatus.SERVICE_UNAVAILABLE else []),
+            "\r\n",
+        ]
+        self.transport.write("\r\n".join(lines).encode() + text)
+        self.transport.close()
+
+    @property
+    def _is_answered(self) -> bool:
+        """Whether no earlier request waits for its answer."""
+        return self.cycle is None or self.cycle.response_complete
+
+    def _idle_at(self) -> float:
+        return self.loop.time() + self._limits.idle_seconds
+
+    def _judge(self) -> None:
+        if len(self.url) > _MAX_LINE_BYTES:
+            self._refuse(HTTPStatus.REQUEST_URI_TOO_LONG, "the request target is too long")
+        sizes = [len(name) + len(value) + 4 for name, value in self.headers]
+        if sum(sizes) > self._limits.max_header_bytes or max(sizes, default=0) > _MAX_LINE_BYTES:
+            self._refuse(*self._too_large())
+        version = self.parser.get_http_version()
+        if version not in {"1.0", "1.1"}:
+            self._refuse(
+                HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "the version is neither 1.1 nor 1.0"
+            )
+        if not self.url.lower().startswith((b"/", b"http://", b"https://")):
+            self._refuse(HTTPStatus.BAD_REQUEST, "the request target is not a path")
+        self._judge_framing(version)
+        hosts = [value for name, value in self.headers if name == b"host"]
+        if len(hosts) > 1 or (not hosts and version == "1.1"):
+            self._refuse(HTTPStatus.BAD_REQUEST, "Host: there must be exactly one")
+        if hosts and not is_host(hosts[0].decode("latin-1")):
+            self._refuse(HTTPStatus.BAD_REQUEST, "Host: not a host name or address")
+
+    def _judge_framing(self, version: str) -> None:
+        """Refuse a body whose end another server could see elsewhere (RFC 9112, 6.1)."""
+        for name, value in self.headers:
+            if name == b"transfer-encoding" and (value.lower() != b"chunked" or version == "1.0"):
+                self._refuse(HTTPStatus.BAD_REQUEST, "Transfer-Encoding: only chunked, in HTTP/1.1")
+
+    def _refuse(self, status: HTTPStatus, reason: str) -> None:
+        self._refusal = status, reason
+        raise _Refused
+
+    def _too_large(self) -> tuple[HTTPStatus, str]:
+        return HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "the header block is too large"

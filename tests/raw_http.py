@@ -1,0 +1,102 @@
+"""Bytes on a plain socket, as no HTTP client would send them, and what the hub makes of them."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+import struct
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Self
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from hub_server import RunningHub
+
+_DEADLINE_SECONDS = 15
+
+TEXT, BINARY, CONTINUATION, CLOSE, PING = 1, 2, 0, 8, 9
+
+
+class RawConnection:
+    """A connection to the hub."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    async def send(self, data: bytes) -> Self:
+        """Send bytes; that the hub has closed shows when reading."""
+        self.writer.write(data)
+        with suppress(ConnectionError):
+            await self.writer.drain()
+        return self
+
+    async def rest(self) -> bytes:
+        """Return all that comes until the hub closes."""
+        data = b""
+        async with asyncio.timeout(_DEADLINE_SECONDS):
+            try:
+                while more := await self.reader.read(65_536):
+                    data += more
+            except ConnectionError:
+                pass
+        return data
+
+    async def until(self, marker: bytes) -> bytes:
+        """Return what comes, up to and with these bytes."""
+        async with asyncio.timeout(_DEADLINE_SECONDS):
+            return await self.reader.readuntil(marker)
+
+    async def upgrade(self, endpoint: str) -> Self:
+        """Make a WebSocket of the connection."""
+        key = base64.b64encode(os.urandom(16)).decode()
+        await self.send(
+            f"GET {urlsplit(endpoint).path} HTTP/1.1\r\nHost: hub\r\nUpgrade: websocket\r\n"
+            f"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n"
+            "".encode()
+        )
+        assert (await self.until(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
+        return self
+
+    async def close_frame(self) -> tuple[int, str]:
+        """Return code and words of the close frame, passing over what comes before it."""
+        async with asyncio.timeout(_DEADLINE_SECONDS):
+            while True:
+                opcode, length = await self.reader.readexactly(2)
+                if length == 126:
+                    (length,) = struct.unpack("!H", await self.reader.readexactly(2))
+                payload = await self.reader.readexactly(length)
+                if opcode & 15 == CLOSE:
+                    return struct.unpack("!H", payload[:2])[0], payload[2:].decode()
+
+
+def frame(opcode: int, payload: bytes = b"", *, is_last: bool = True) -> bytes:
+    """A client's frame; the mask is zero, so that the payload can be read in it."""
+    size = len(payload)
+    length = bytes([0x80 | size]) if size < 126 else b"\xfe" + struct.pack("!H", size)
+    return bytes([opcode | (0x80 if is_last else 0)]) + length + bytes(4) + payload
+
+
+@asynccontextmanager
+async def raw_connection(hub: RunningHub) -> AsyncIterator[RawConnection]:
+    """Connect to a hub."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(hub.origin).port)
+    try:
+        yield RawConnection(reader, writer)
+    finally:
+        writer.close()
+
+
+async def exchange(hub: RunningHub, request: bytes) -> bytes:
+    """Send a request and return all that comes until the hub closes."""
+    async with raw_connection(hub) as connection:
+        return await (await connection.send(request)).rest()
+
+
+def status_of(answer: bytes) -> int:
+    """Return the status of an answer, the only one there is."""
+    assert answer.count(b"HTTP/1.1 ") == 1, answer
+    return int(answer.split(b" ", 2)[1])
