@@ -27,9 +27,9 @@ async def test_a_rotation_is_followed(start_hub: StartHub) -> None:
         hub = await start_hub(auth="jwt", jwks_url=server.url, jwks_retry_seconds="0")
         wire = await hub.client(signed(EC, "ES256", kid="old"))
         socket = await wire.join(TOPIC)
-        new = signed(RSA, "RS256", kid="new")
-        assert await status_with(hub, new) == 401
+        assert await status_with(hub, signed(RSA, "RS256", kid="new", jti="1")) == 401
         server.body = jwks(jwk(EC, "old"), jwk(RSA, "new"))
+        new = signed(RSA, "RS256", kid="new", jti="2")  # the first is refused for a while
         assert await status_with(hub, new) == 202
         sent = open_request()
         await wire.post(sent)
