@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import os
 import signal
 import socket
+import ssl
+import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
+import httpx
 import pytest
 from builders import PATIENT, TOPIC, item
 from click.testing import CliRunner, Result
@@ -18,9 +22,6 @@ from fhircast_hub import __version__
 from fhircast_hub.cli.main import main
 from hub_server import running_hub
 from wire_messages import ALL_EVENTS
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 VERBS = ("serve", "demo", "sub", "pub", "context", "token", "conform-subscriber")
 KEY = "a key for tests only, 32 characters and more"
@@ -138,6 +139,37 @@ async def test_serve_runs_until_it_is_told_to_stop(number: signal.Signals) -> No
         if process.returncode is None:
             process.kill()
             await process.wait()
+
+
+def test_serve_with_a_certificate_of_its_own_says_how_to_trust_it() -> None:
+    """GEN-01: its fingerprint, and a file for clients that is gone with the hub."""
+    environment = {key: it for key, it in os.environ.items() if not key.startswith("FHIRCAST_")}
+    with subprocess.Popen(
+        (sys.executable, "-m", "fhircast_hub", "serve", "--port", "0", "--tls-self-signed"),
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            told = ""
+            for line in process.stdout:
+                told += line
+                if "SSL_CERT_FILE=" in line:
+                    break
+            file = Path(told.rstrip().rpartition("SSL_CERT_FILE=")[2])
+            assert file.stat().st_mode & 0o777 == 0o600
+            certificate = file.read_text()
+            assert "PRIVATE" not in certificate
+            digest = hashlib.sha256(ssl.PEM_cert_to_DER_cert(certificate)).digest()
+            assert digest.hex(":").upper() in told
+            trust = ssl.create_default_context(cafile=str(file))
+            url = f"{told.split()[1]}/{TOPIC}"
+            assert httpx.get(url, verify=trust, trust_env=False).status_code == 404
+        finally:
+            process.terminate()
+        assert process.wait(60) == 0
+        assert not file.exists()
 
 
 async def test_pub_and_context_against_a_hub() -> None:

@@ -234,6 +234,14 @@ def test_certificate_and_key_come_together(given: str, missing: str) -> None:
     assert refused.value.variable == missing
 
 
+def test_a_certificate_of_its_own_is_tls() -> None:
+    """GEN-01: then the hub may listen anywhere; beside another certificate it makes no sense."""
+    beyond = {"FHIRCAST_HOST": "192.0.2.1", "FHIRCAST_AUTH": "jwt", "FHIRCAST_JWT_KEY": KEY}
+    assert load_settings({**beyond, "FHIRCAST_TLS_SELF_SIGNED": "1"}).does_tls
+    with pytest.raises(SettingError, match="FHIRCAST_TLS_SELF_SIGNED"):
+        load_settings({}, {"tls_self_signed": "1", "tls_cert": "x.pem", "tls_key": "x.pem"})
+
+
 def test_a_certificate_that_is_none_stops_the_start(tmp_path: Path) -> None:
     """GEN-01: not at the first connection; in one line."""
     broken = tmp_path / "broken.pem"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import sys
+import tempfile
 from dataclasses import fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -21,6 +24,7 @@ from fhircast_hub.config import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from fhircast_hub.security.self_signed import SelfSigned
     from fhircast_hub.web.server import HubServer
 
 
@@ -34,6 +38,9 @@ def _with_setting_flags(command: Callable[..., None]) -> Callable[..., None]:
             f"--{it.name.replace('_', '-')}",
             it.name,
             metavar="|".join(choices) if choices else it.metadata.get("kind", "text").upper(),
+            # A switch may stand alone: --tls-self-signed is --tls-self-signed 1.
+            is_flag=False,
+            flag_value="1" if it.metadata.get("kind") == "switch" else None,
             help=f"{it.metadata['help']}{default}  [{variable_of(it.name)}]",
         )(command)
     return command
@@ -88,9 +95,24 @@ def _run(settings: Settings, server: HubServer) -> None:
     click.echo(f"listening  {host}:{port}, profile {settings.profile}, auth {settings.auth}")
     if settings.auth == "none":
         click.echo("           no authentication: for trying things out only")
+    if server.certificate is not None:
+        _tell_certificate(server.certificate, hub_url)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stopped)
     server.run(sockets=[sock])
+
+
+def _tell_certificate(certificate: SelfSigned, hub_url: str) -> None:
+    """Put the certificate, without its key, where clients can read it, and say how."""
+    descriptor, path = tempfile.mkstemp(prefix="fhircast-", suffix=".pem")
+    with open(descriptor, "wb") as file:
+        file.write(certificate.certificate)
+    atexit.register(Path(path).unlink, missing_ok=True)
+    click.echo(f"TLS        self-signed, until {certificate.expires_at:%Y-%m-%d %H:%M} UTC")
+    click.echo(f"           SHA-256 {certificate.fingerprint}")
+    click.echo(f"           curl --cacert {path} {hub_url}/.well-known/fhircast-configuration")
+    click.echo(f'           Python: ssl.create_default_context(cafile="{path}"), or for the verbs')
+    click.echo(f"           of fhircast and for httpx: SSL_CERT_FILE={path}")
 
 
 def _stopped(_signal: int, _frame: object) -> None:

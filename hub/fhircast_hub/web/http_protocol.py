@@ -23,6 +23,9 @@ _MAX_HEADERS = 100
 _MAX_LINE_BYTES = 8190
 """Of one header, and of the request line: as much as the parser of WebSocket handshakes takes."""
 
+_MAX_PIPELINED = 32
+"""Requests that may wait for the answer to an earlier one; uvicorn would queue any number."""
+
 
 class _Refused(Exception):
     """Ends the parsing; the parser hands it on as an error of its own."""
@@ -113,6 +116,8 @@ class HubHttp(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """The header block is complete: judge it before anything is done with it."""
         self._judge()
+        if len(self.pipeline) >= _MAX_PIPELINED:
+            self._refuse(HTTPStatus.TOO_MANY_REQUESTS, "too many requests at once")
         self._has_head = True
         self._quiet_bytes = 0
         # The application answers a slow body with words; this is for a body nobody reads.

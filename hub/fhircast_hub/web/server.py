@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import ssl
 from functools import partial
 from math import ceil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
@@ -15,9 +14,10 @@ from fhircast_hub.web.app import create_app
 from fhircast_hub.web.crowd import ConnectionLimits, Crowd
 from fhircast_hub.web.http_protocol import HubHttp
 from fhircast_hub.web.socket_protocol import HubWebSocket
+from fhircast_hub.web.tls import self_signed_for, tls_context
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import ssl
 
     from fhircast_hub.config import Settings
 
@@ -34,11 +34,18 @@ _BACKLOG = 2048
 
 
 class HubServer(uvicorn.Server):
-    """uvicorn with a farewell: denials and close 1001 go out before its own shutdown closes."""
+    """uvicorn with a farewell: denials and close 1001 go out before its own shutdown closes.
+
+    Attributes:
+        app: The hub as an application.
+        settings: As given.
+        certificate: Made for this start, None if the hub has another one or none.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self.app = create_app(settings)
         self.settings = settings
+        self.certificate = self_signed_for(settings)
         self._next_sweep: asyncio.TimerHandle | None = None
         limits = ConnectionLimits.of(settings)
         crowd = Crowd(
@@ -51,9 +58,7 @@ class HubServer(uvicorn.Server):
                 self.app,
                 host=settings.host,
                 port=settings.port,
-                ssl_certfile=settings.tls_cert or None,
-                ssl_keyfile=settings.tls_key or None,
-                ssl_context_factory=_tls_context if settings.does_tls else None,
+                ssl_context_factory=self._tls_context if settings.does_tls else None,
                 http=partial(HubHttp, limits=limits, crowd=crowd),  # type: ignore[arg-type]  # it is called, no more
                 ws=partial(HubWebSocket, limits=limits, crowd=crowd),  # type: ignore[arg-type]
                 ws_max_size=_MAX_CLIENT_FRAME_BYTES,
@@ -99,11 +104,8 @@ class HubServer(uvicorn.Server):
             connection.check(loop.time())  # type: ignore[union-attr]  # all are ours
         self._next_sweep = loop.call_later(_SWEEP_SECONDS, self._sweep)
 
-
-def _tls_context(_config: uvicorn.Config, make: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
-    context = make()
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context
+    def _tls_context(self, *_: Any) -> ssl.SSLContext:
+        return tls_context(self.settings, self.certificate)
 
 
 def bind(host: str, port: int) -> socket.socket:
