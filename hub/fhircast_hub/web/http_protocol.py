@@ -189,30 +189,30 @@ class HubHttp(HttpToolsProtocol):
         return self.loop.time() + self._limits.idle_seconds
 
     def _judge(self) -> None:
+        """Refuse a header block that is too large, or could be read in two ways (RFC 9112)."""
         if len(self.url) > _MAX_LINE_BYTES:
             self._refuse(HTTPStatus.REQUEST_URI_TOO_LONG, "the request target is too long")
-        sizes = [len(name) + len(value) + 4 for name, value in self.headers]
-        if sum(sizes) > self._limits.max_header_bytes or max(sizes, default=0) > _MAX_LINE_BYTES:
-            self._refuse(*self._too_large())
         version = self.parser.get_http_version()
         if version not in {"1.0", "1.1"}:
             self._refuse(
                 HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "the version is neither 1.1 nor 1.0"
             )
-        if not self.url.lower().startswith((b"/", b"http://", b"https://")):
+        if not self.url.startswith((b"/", b"http://", b"https://")):
             self._refuse(HTTPStatus.BAD_REQUEST, "the request target is not a path")
-        self._judge_framing(version)
-        hosts = [value for name, value in self.headers if name == b"host"]
+        size, hosts = 0, []
+        for name, value in self.headers:
+            line = len(name) + len(value) + 4
+            size += line
+            if line > _MAX_LINE_BYTES or size > self._limits.max_header_bytes:
+                self._refuse(*self._too_large())
+            if name == b"host":
+                hosts.append(value)
+            elif name == b"transfer-encoding" and (value.lower() != b"chunked" or version == "1.0"):
+                self._refuse(HTTPStatus.BAD_REQUEST, "Transfer-Encoding: only chunked, in HTTP/1.1")
         if len(hosts) > 1 or (not hosts and version == "1.1"):
             self._refuse(HTTPStatus.BAD_REQUEST, "Host: there must be exactly one")
         if hosts and not is_host(hosts[0].decode("latin-1")):
             self._refuse(HTTPStatus.BAD_REQUEST, "Host: not a host name or address")
-
-    def _judge_framing(self, version: str) -> None:
-        """Refuse a body whose end another server could see elsewhere (RFC 9112, 6.1)."""
-        for name, value in self.headers:
-            if name == b"transfer-encoding" and (value.lower() != b"chunked" or version == "1.0"):
-                self._refuse(HTTPStatus.BAD_REQUEST, "Transfer-Encoding: only chunked, in HTTP/1.1")
 
     def _refuse(self, status: HTTPStatus, reason: str) -> None:
         self._refusal = status, reason
