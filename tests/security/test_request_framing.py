@@ -194,6 +194,13 @@ async def test_an_endless_header_block(hub: RunningHub) -> None:
         assert status_of(await connection.rest()) == 431
 
 
+async def test_a_refusal_arrives_though_more_is_coming(hub: RunningHub) -> None:
+    """CONT-19: a connection closed over unread bytes would take its last answer back."""
+    request = post(b"Content-Length: 2", b"Content-Length: 3") + b"x" * 5_000_000
+    for _ in range(20):
+        assert status_of(await exchange(hub, request)) == 400
+
+
 async def test_endless_trailers(hub: RunningHub) -> None:
     """CONT-19: trailers are bounded like headers, and so is what stands beside a chunk's size."""
     for tail in (

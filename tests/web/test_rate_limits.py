@@ -44,6 +44,17 @@ async def test_subscribes_are_limited(start_hub: StartHub) -> None:
     assert (await hub.wire.get("another")).status_code == 404
 
 
+async def test_the_log_is_told_once_in_a_while(
+    start_hub: StartHub, caplog: pytest.LogCaptureFixture
+) -> None:
+    """SEC-03: that a limit strikes, and which; not by whom, and not each time."""
+    hub = await start_hub(max_reads_per_minute="1")
+    for _ in range(5):
+        await hub.wire.get(TOPIC)
+    [line] = [it.getMessage() for it in caplog.records if it.name == "fhircast_hub.web.gate"]
+    assert line == "limit reached: too many reads from this address"
+
+
 async def test_publishes_are_limited(start_hub: StartHub) -> None:
     """EVT-03: nobody hears of what is too much."""
     hub = await start_hub(max_publishes_per_minute="3")

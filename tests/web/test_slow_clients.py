@@ -148,6 +148,11 @@ def connections(hub: RunningHub) -> int:
     return len(hub._server.server_state.connections)
 
 
+def waiting_bytes(hub: RunningHub) -> list[int]:
+    """What the server holds for each connection beside what the hub counts and bounds."""
+    return [it.transport.get_write_buffer_size() for it in hub._server.server_state.connections]
+
+
 async def until_there_are(count: int, hub: RunningHub) -> None:
     async with asyncio.timeout(15):
         while connections(hub) != count:
@@ -197,9 +202,12 @@ async def test_a_subscriber_that_reads_nothing_is_gone_in_the_end(start_hub: Sta
     await connection.upgrade(answer.json()["hub.channel.endpoint"])
     connection.writer.transport.pause_reading()  # type: ignore[attr-defined]  # it is a socket's
     before = connections(hub)
+    most = 0
     async with asyncio.timeout(15):
         while connections(hub) == before:
             await hub.wire.post(request("org.example.marker", BIG))
+            most = max(most, *waiting_bytes(hub))
+    assert 0 < most < 1_000_000  # a frame and the mark at which writing pauses; the rest is counted
     assert codings(await viewer.followed(within=15))["subscribername"] == "Deaf"
     connection.writer.close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from enum import Enum
 from math import ceil
@@ -19,6 +20,12 @@ if TYPE_CHECKING:
     from fhircast_hub.config import Settings
     from fhircast_hub.security.grant import Grant
     from fhircast_hub.security.tokens import Verifier
+
+
+logger = logging.getLogger(__name__)
+
+_TELL_SECONDS = 60
+"""How often the log is told that a limit strikes: the one who is put off must not fill it."""
 
 
 class Kind(Enum):
@@ -51,6 +58,7 @@ class Gate:
     def __init__(self, verifier: Verifier, settings: Settings, clock: Clock) -> None:
         self._guard = TokenGuard(verifier, max_bad_per_minute=settings.max_bad_tokens_per_minute)
         self._clock = clock
+        self._told: dict[str, float] = {}
         self._limits = {kind: _Limits.of(kind, settings) for kind in Kind}
 
     async def admit(self, request: Request) -> Grant:
@@ -66,12 +74,25 @@ class Gate:
         """
         kind, now, peer = _kind_of(request), self._clock.monotonic(), peer_of(request)
         limits = self._limits[kind]
-        _require(limits.of_peer.wait_seconds(peer, now), kind, "from this address")
+        self._require(limits.of_peer.wait_seconds(peer, now), kind, "from this address")
         grant = await self._guard.verify(request.headers.get("authorization", ""), peer, now)
         if grant is not ANYBODY:
             wait = limits.of_holder.wait_seconds(grant.subject, now)
-            _require(wait, kind, "of this token's holder")
+            self._require(wait, kind, "of this token's holder")
         return grant
+
+    def _require(self, wait_seconds: float, kind: Kind, whose: str) -> None:
+        if not wait_seconds:
+            return
+        reason, now = f"too many {kind.value} {whose}", self._clock.monotonic()
+        if now - self._told.get(reason, -_TELL_SECONDS) >= _TELL_SECONDS:
+            self._told[reason] = now
+            logger.warning("limit reached: %s", reason)
+        raise LimitReached(
+            f"{reason}; try again later",
+            rule=f"FHIRCAST_MAX_{kind.value.upper()}_PER_MINUTE",
+            retry_after_seconds=ceil(wait_seconds),
+        )
 
 
 def peer_of(connection: HTTPConnection) -> str:
@@ -84,12 +105,3 @@ def _kind_of(request: Request) -> Kind:
         return Kind.READ
     is_form = request.headers.get("content-type", "").lower().startswith("application/x-www-form")
     return Kind.SUBSCRIBE if is_form else Kind.PUBLISH
-
-
-def _require(wait_seconds: float, kind: Kind, whose: str) -> None:
-    if wait_seconds:
-        raise LimitReached(
-            f"too many {kind.value} {whose}; try again later",
-            rule=f"FHIRCAST_MAX_{kind.value.upper()}_PER_MINUTE",
-            retry_after_seconds=ceil(wait_seconds),
-        )

@@ -26,6 +26,9 @@ _MAX_LINE_BYTES = 8190
 _MAX_PIPELINED = 32
 """Requests that may wait for the answer to an earlier one; uvicorn would queue any number."""
 
+_PART_SECONDS = 2.0
+"""How long what still comes from a peer that was refused is thrown away before the cut."""
+
 
 class _Refused(Exception):
     """Ends the parsing; the parser hands it on as an error of its own."""
@@ -43,6 +46,7 @@ class HubHttp(HttpToolsProtocol):
         self._deadline = Deadline(Deadline.NEVER)
         self._is_reading = False
         self._has_head = False
+        self._is_refused = False
         self._header_count = 0
         self._quiet_bytes = 0
         """Bytes since the parser last had something to say: a block, some body, the end."""
@@ -65,11 +69,11 @@ class HubHttp(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes came: part of a header block that has no end, perhaps."""
-        if self._refusal is not None:
+        if self._is_refused:
             return
         self._quiet_bytes += len(data)
         super().data_received(data)
-        if self._quiet_bytes > self._limits.max_header_bytes and not self.transport.is_closing():
+        if self._quiet_bytes > self._limits.max_header_bytes:
             self._refusal = self._too_large()
             self.send_400_response("")
 
@@ -89,7 +93,7 @@ class HubHttp(HttpToolsProtocol):
             self._deadline.close(now + self._limits.write_seconds)
         if now < self._deadline():
             return
-        if self.transport.is_closing() or self.flow.write_paused:
+        if self._is_refused or self.transport.is_closing() or self.flow.write_paused:
             self.transport.abort()
         elif self._is_reading and not self._has_head and self._is_answered:
             self._refusal = HTTPStatus.REQUEST_TIMEOUT, "the header block took too long"
@@ -144,7 +148,7 @@ class HubHttp(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no request, or none for this hub, and close."""
-        if self.transport.is_closing():
+        if self._is_refused or self.transport.is_closing():
             return
         if not self._is_answered and (not self._has_head or self.cycle.response_started):
             self.transport.close()  # an answer now would be taken for that to an earlier request
@@ -162,7 +166,19 @@ class HubHttp(HttpToolsProtocol):
             "\r\n",
         ]
         self.transport.write("\r\n".join(lines).encode() + text)
-        self.transport.close()
+        self._part()
+
+    def _part(self) -> None:
+        """Close so that the answer arrives: a close with bytes unread would take it back."""
+        self._is_refused = True
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+            self._deadline.close(self.loop.time() + _PART_SECONDS)
+        else:
+            self.transport.close()
 
     @property
     def _is_answered(self) -> bool:
@@ -173,30 +189,30 @@ class HubHttp(HttpToolsProtocol):
         return self.loop.time() + self._limits.idle_seconds
 
     def _judge(self) -> None:
+        """Refuse a header block that is too large, or could be read in two ways (RFC 9112)."""
         if len(self.url) > _MAX_LINE_BYTES:
             self._refuse(HTTPStatus.REQUEST_URI_TOO_LONG, "the request target is too long")
-        sizes = [len(name) + len(value) + 4 for name, value in self.headers]
-        if sum(sizes) > self._limits.max_header_bytes or max(sizes, default=0) > _MAX_LINE_BYTES:
-            self._refuse(*self._too_large())
         version = self.parser.get_http_version()
         if version not in {"1.0", "1.1"}:
             self._refuse(
                 HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "the version is neither 1.1 nor 1.0"
             )
-        if not self.url.lower().startswith((b"/", b"http://", b"https://")):
+        if not self.url.startswith((b"/", b"http://", b"https://")):
             self._refuse(HTTPStatus.BAD_REQUEST, "the request target is not a path")
-        self._judge_framing(version)
-        hosts = [value for name, value in self.headers if name == b"host"]
+        size, hosts = 0, []
+        for name, value in self.headers:
+            line = len(name) + len(value) + 4
+            size += line
+            if line > _MAX_LINE_BYTES or size > self._limits.max_header_bytes:
+                self._refuse(*self._too_large())
+            if name == b"host":
+                hosts.append(value)
+            elif name == b"transfer-encoding" and (value.lower() != b"chunked" or version == "1.0"):
+                self._refuse(HTTPStatus.BAD_REQUEST, "Transfer-Encoding: only chunked, in HTTP/1.1")
         if len(hosts) > 1 or (not hosts and version == "1.1"):
             self._refuse(HTTPStatus.BAD_REQUEST, "Host: there must be exactly one")
         if hosts and not is_host(hosts[0].decode("latin-1")):
             self._refuse(HTTPStatus.BAD_REQUEST, "Host: not a host name or address")
-
-    def _judge_framing(self, version: str) -> None:
-        """Refuse a body whose end another server could see elsewhere (RFC 9112, 6.1)."""
-        for name, value in self.headers:
-            if name == b"transfer-encoding" and (value.lower() != b"chunked" or version == "1.0"):
-                self._refuse(HTTPStatus.BAD_REQUEST, "Transfer-Encoding: only chunked, in HTTP/1.1")
 
     def _refuse(self, status: HTTPStatus, reason: str) -> None:
         self._refusal = status, reason

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import PlainTextResponse, Response
 
 from fhircast_hub.web.forwarded import TrustedProxies, client_of
 
 if TYPE_CHECKING:
+    from starlette.datastructures import Headers
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from fhircast_hub.web.forwarded import Client
 
+_NOSNIFF = (b"x-content-type-options", b"nosniff")
+_NO_STORE = (b"cache-control", b"no-store")
 _ANSWERS = frozenset({"http.response.start", "websocket.http.response.start"})
 
 
@@ -29,9 +31,9 @@ class AnswerHeaders:
 
         async def add(message: Message) -> None:
             if message["type"] in _ANSWERS:
-                headers = MutableHeaders(scope=message)
-                headers["X-Content-Type-Options"] = "nosniff"
-                headers.setdefault("Cache-Control", "no-store")
+                headers = message["headers"] = [*message.get("headers", ()), _NOSNIFF]
+                if not any(name == _NO_STORE[0] for name, _ in headers):
+                    headers.append(_NO_STORE)
             await send(message)
 
         await self._app(scope, receive, add)

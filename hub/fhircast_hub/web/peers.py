@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from functools import lru_cache
 
 _WINDOW_SECONDS = 60.0
 _MAX_CALLERS = 10_000
@@ -52,6 +53,7 @@ class RateLimit:
             del self._left[next(iter(self._left))]
 
 
+@lru_cache(4096)
 def peer_key(address: str) -> str:
     """Return what stands for a peer in a count: its address, of IPv6 the network.
 
