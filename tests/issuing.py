@@ -8,6 +8,7 @@ import time
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
 
 import jwt
 import uvicorn
@@ -142,3 +143,51 @@ async def key_server(body: bytes) -> AsyncIterator[Answering]:
         answering.url = f"{origin}/jwks"
         yield answering
         answering.hold.set()
+
+
+@dataclass
+class IntrospectionServer:
+    """A fake of an authorization server's introspection endpoint: it says what the test says.
+
+    Attributes:
+        tokens: What it says of a token; of all others that they are not active.
+        outage: Status of every answer while it is not 0.
+        asked: The tokens it was asked about, in order.
+        authorization: The header of the last question.
+        hold: While not set, answers wait.
+        url: Where it answers.
+    """
+
+    tokens: dict[str, Claims] = field(default_factory=dict)
+    outage: int = 0
+    asked: list[str] = field(default_factory=list)
+    authorization: str = ""
+    hold: asyncio.Event = field(default_factory=asyncio.Event)
+    arrived: asyncio.Event = field(default_factory=asyncio.Event)
+    url: str = ""
+
+    def issue(self, token: str, **claims: Any) -> str:
+        """Make a token known and active."""
+        self.tokens[token] = {"active": True, **claims_of(**claims)}
+        return token
+
+    async def answer(self, request: Request) -> Response:
+        form = dict(parse_qsl((await request.body()).decode()))
+        assert request.method == "POST"
+        self.asked.append(form["token"])
+        self.authorization = request.headers.get("authorization", "")
+        self.arrived.set()
+        await self.hold.wait()
+        body = json.dumps(self.tokens.get(form["token"], {"active": False}))
+        return Response(body, self.outage or 200, media_type="application/json")
+
+
+@asynccontextmanager
+async def introspection_server() -> AsyncIterator[IntrospectionServer]:
+    """A fake introspection endpoint on loopback."""
+    fake = IntrospectionServer()
+    fake.hold.set()
+    async with serving(("/introspect", fake.answer)) as origin:
+        fake.url = f"{origin}/introspect"
+        yield fake
+        fake.hold.set()
