@@ -138,7 +138,7 @@ class Settings:
     reject: str = _choice(
         "at-once",
         "When a request that does not fit the state is refused: with the answer, or by a SyncError "
-        "to the requester after a 202 (needs auth jwt).",
+        "to the requester after a 202 (not with auth none).",
         "at-once",
         "late",
     )
