@@ -37,7 +37,10 @@ _REFUSED_SECONDS = 5.0
 _OUTAGE_SECONDS = 1.0
 """How long after a failure nobody is asked: a server that is down gets no flood when it is back."""
 
-_MAX_QUESTIONS = 100
+_MAX_QUESTIONS = 50
+"""At once, about tokens that were good before, and as many about others: who sends made-up tokens
+must not keep out those who have one."""
+
 _WATCHED_AT_ONCE = 10
 
 
@@ -105,7 +108,8 @@ class IntrospectingVerifier:
         self._limits = limits or TokenLimits()
         self._known: Remembered[_Answer] = Remembered(self._limits.max_cached)
         self._refused: Remembered[float] = Remembered(self._limits.max_cached)
-        self._questions: Joined[Grant] = Joined(_MAX_QUESTIONS)
+        self._about_known: Joined[Grant] = Joined(_MAX_QUESTIONS)
+        self._about_others: Joined[Grant] = Joined(_MAX_QUESTIONS)
         self._outage_until = -inf
         self._fresh_seconds = fresh_seconds
         self.watch_seconds = fresh_seconds
@@ -162,7 +166,9 @@ class IntrospectingVerifier:
 
     async def _ask(self, token: str) -> Grant:
         token_id = digest(token)
-        return await self._questions.ask(token_id, lambda: self._introspect(token, token_id))
+        was_good = self._known.get(token_id) is not None
+        questions = self._about_known if was_good else self._about_others
+        return await questions.ask(token_id, lambda: self._introspect(token, token_id))
 
     async def _introspect(self, token: str, token_id: str) -> Grant:
         claims = await self._claims_of(token)

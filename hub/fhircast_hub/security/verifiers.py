@@ -91,6 +91,12 @@ def _entries(settings: Settings) -> list[IssuerEntry]:
 def _issuer(entry: IssuerEntry, settings: Settings, clock: Clock) -> Issuer:
     allowed = frozenset(settings.jwt_algorithms or PUBLIC_KEY_ALGORITHMS)
     allowed &= frozenset(entry.algorithms or PUBLIC_KEY_ALGORITHMS)
+    if not allowed:
+        raise SettingError(
+            variable_of("jwt_algorithms"),
+            ",".join(settings.jwt_algorithms),
+            f"algorithms of which each issuer in {variable_of('issuers_file')} allows one",
+        )
     return Issuer(_claim_rules(settings, entry), _source(entry, settings, clock, allowed))
 
 
@@ -121,5 +127,8 @@ def _source(
     try:
         return FileKeys(Path(path), partial(parse, allowed=allowed))
     except UnusableKey as error:
-        variable = variable_of("jwks_file" if entry.jwks_file else "jwt_key")
-        raise SettingError(variable, path, f"a file with usable keys; this is {error}") from None
+        variable = next(
+            (it for it in ("jwks_file", "jwt_key") if getattr(settings, it) == path), "issuers_file"
+        )
+        allowed_text = f"a file with usable keys; this is {error}"
+        raise SettingError(variable_of(variable), path, allowed_text) from None
