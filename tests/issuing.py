@@ -7,11 +7,15 @@ import json
 import time
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
 
 import jwt
 import uvicorn
-from cryptography.hazmat.primitives import serialization
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from fhircast_hub.web.server import bind
 from jwt.algorithms import get_default_algorithms
@@ -21,6 +25,7 @@ from starlette.routing import Route
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+    from pathlib import Path
 
     from starlette.requests import Request
 
@@ -49,6 +54,22 @@ def signed(
     """A token."""
     headers = {**({"kid": kid} if kid else {}), **(header or {})}
     return jwt.encode(claims_of(**claims), key, algorithm=algorithm, headers=headers)
+
+
+def self_signed(path: Path) -> Path:
+    """Write a certificate for loopback, and its key, into one file."""
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "as.test")])
+    now, day = datetime.now(UTC), timedelta(days=1)
+    builder = x509.CertificateBuilder(name, name, EC.public_key(), 1, now - day, now + day)
+    alternative = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    certificate = builder.add_extension(alternative, critical=False).sign(EC, hashes.SHA256())
+    private = EC.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    path.write_bytes(private + certificate.public_bytes(serialization.Encoding.PEM))
+    return path
 
 
 def public_pem(private: Any) -> bytes:
@@ -119,26 +140,76 @@ class _Server(uvicorn.Server):
 
 @asynccontextmanager
 async def serving(
-    *routes: tuple[str, Callable[[Request], Awaitable[Response]]],
+    *routes: tuple[str, Callable[[Request], Awaitable[Response]]], tls: Path | None = None
 ) -> AsyncIterator[str]:
-    """Serve these paths on a free port; yields the origin."""
+    """Serve these paths on a free port, over TLS with that certificate; yields the origin."""
     app = Starlette(routes=[Route(it, do, methods=["GET", "POST"]) for it, do in routes])
     sock = bind("127.0.0.1", 0)
-    config = uvicorn.Config(app, log_config=None, lifespan="off", timeout_graceful_shutdown=1)
+    config = uvicorn.Config(
+        app, log_config=None, lifespan="off", timeout_graceful_shutdown=1, ssl_certfile=tls
+    )
     server = _Server(config)
     running = asyncio.create_task(server.serve([sock]))
     try:
-        yield f"http://127.0.0.1:{sock.getsockname()[1]}"
+        yield f"{'https' if tls else 'http'}://127.0.0.1:{sock.getsockname()[1]}"
     finally:
         server.leave.set()
         await running
 
 
 @asynccontextmanager
-async def key_server(body: bytes) -> AsyncIterator[Answering]:
+async def key_server(body: bytes, *, tls: Path | None = None) -> AsyncIterator[Answering]:
     """A server of a key set."""
     answering = Answering(body)
-    async with serving(("/jwks", answering.answer)) as origin:
+    async with serving(("/jwks", answering.answer), tls=tls) as origin:
         answering.url = f"{origin}/jwks"
         yield answering
         answering.hold.set()
+
+
+@dataclass
+class IntrospectionServer:
+    """A fake of an authorization server's introspection endpoint: it says what the test says.
+
+    Attributes:
+        tokens: What it says of a token; of all others that they are not active.
+        outage: Status of every answer while it is not 0.
+        asked: The tokens it was asked about, in order.
+        authorization: The header of the last question.
+        hold: While not set, answers wait.
+        url: Where it answers.
+    """
+
+    tokens: dict[str, Claims] = field(default_factory=dict)
+    outage: int = 0
+    asked: list[str] = field(default_factory=list)
+    authorization: str = ""
+    hold: asyncio.Event = field(default_factory=asyncio.Event)
+    arrived: asyncio.Event = field(default_factory=asyncio.Event)
+    url: str = ""
+
+    def issue(self, token: str, **claims: Any) -> str:
+        """Make a token known and active."""
+        self.tokens[token] = {"active": True, **claims_of(**claims)}
+        return token
+
+    async def answer(self, request: Request) -> Response:
+        form = dict(parse_qsl((await request.body()).decode()))
+        assert request.method == "POST"
+        self.asked.append(form["token"])
+        self.authorization = request.headers.get("authorization", "")
+        self.arrived.set()
+        await self.hold.wait()
+        body = json.dumps(self.tokens.get(form["token"], {"active": False}))
+        return Response(body, self.outage or 200, media_type="application/json")
+
+
+@asynccontextmanager
+async def introspection_server() -> AsyncIterator[IntrospectionServer]:
+    """A fake introspection endpoint on loopback."""
+    fake = IntrospectionServer()
+    fake.hold.set()
+    async with serving(("/introspect", fake.answer)) as origin:
+        fake.url = f"{origin}/introspect"
+        yield fake
+        fake.hold.set()

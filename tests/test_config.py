@@ -36,6 +36,8 @@ WRONG = [
     ("jwks_url", "https://[as.example/jwks"),
     ("jwks_url", "https://as.example/my keys"),
     ("jwks_url", "jwks.json"),
+    ("introspection_url", "http://as.example/introspect"),
+    ("introspection_seconds", "0"),
     ("jwt_algorithms", "RS256,none"),
     ("jwt_algorithms", "HS256"),
     ("max_token_bytes", "0"),
@@ -200,6 +202,18 @@ def test_keys_come_from_one_place() -> None:
     given = {"jwks_url": "https://as.example/jwks", "jwks_file": "jwks.json"}
     with pytest.raises(SettingError, match="FHIRCAST_JWKS_FILE"):
         load_settings({"FHIRCAST_AUTH": "jwt"}, given)
+
+
+def test_introspection_needs_somebody_to_ask() -> None:
+    """SMART-07."""
+    with pytest.raises(SettingError, match="FHIRCAST_INTROSPECTION_URL"):
+        load_settings({"FHIRCAST_AUTH": "introspection"})
+
+
+def test_a_topic_cannot_be_demanded_of_nobody() -> None:
+    """SMART-08: without tokens there is nothing that could be bound."""
+    with pytest.raises(SettingError, match="FHIRCAST_REQUIRE_TOPIC"):
+        load_settings({"FHIRCAST_REQUIRE_TOPIC": "1"})
 
 
 def test_a_late_rejection_needs_to_know_the_requester() -> None:

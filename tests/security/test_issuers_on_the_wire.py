@@ -89,3 +89,17 @@ async def test_an_issuer_is_configured_once(start_hub: StartHub, tmp_path: Path)
     store(path, json.dumps([{"issuer": "a", "key": "k" * 32}]).encode())
     with pytest.raises(SettingError, match="FHIRCAST_ISSUER="):
         await start_hub(auth="jwt", jwt_key="k" * 32, issuer="a", issuers_file=str(path))
+
+
+async def test_a_fault_behind_the_file_of_issuers_names_that_file(
+    start_hub: StartHub, tmp_path: Path
+) -> None:
+    """SUB-10: a key file that is none, algorithms of which no key is left."""
+    path = tmp_path / "issuers.json"
+    store(path, json.dumps([{"issuer": "a", "jwks_file": "missing.json"}]).encode())
+    with pytest.raises(SettingError, match="FHIRCAST_ISSUERS_FILE="):
+        await start_hub(auth="jwt", issuers_file=str(path))
+    entry = {"issuer": "a", "jwks_url": "https://as.example/jwks", "algorithms": ["ES256"]}
+    store(path, json.dumps([entry]).encode())
+    with pytest.raises(SettingError, match="FHIRCAST_JWT_ALGORITHMS="):
+        await start_hub(auth="jwt", issuers_file=str(path), jwt_algorithms="RS256")

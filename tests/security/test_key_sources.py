@@ -12,7 +12,7 @@ from fhircast_hub.protocol.errors import Unavailable
 from fhircast_hub.security import fetching
 from fhircast_hub.security.key_sources import FileKeys, UrlKeys
 from fhircast_hub.security.keys import UnusableKey, parse_jwks
-from issuing import EC, RSA, Answering, jwk, jwks, key_server
+from issuing import EC, RSA, Answering, jwk, jwks, key_server, self_signed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -193,6 +193,23 @@ async def test_a_server_that_is_not_there(clock: Hands) -> None:
         with pytest.raises(Unavailable):
             await source.keys()
     await source.close()
+
+
+async def test_a_server_over_tls_must_be_trusted(
+    tmp_path: Path, clock: Hands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SUB-10, GEN-01: who could answer in its place could make tokens; a site may trust more."""
+    certificate = self_signed(tmp_path / "as.pem")
+    async with key_server(jwks(OLD), tls=certificate) as server:
+        stranger = source_at(server.url, clock)
+        with pytest.raises(Unavailable):
+            await stranger.keys()
+        await stranger.close()
+        assert server.asked == 0
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        known = source_at(server.url, clock)
+        assert await ids(known) == ["old"]
+        await known.close()
 
 
 # A file

@@ -327,9 +327,9 @@ async def test_a_grant_tells_what_the_claims_say() -> None:
     """SMART-08, D-36, D-48: topic, owner, and the name for a subscriber without one."""
     grant = await verifier_with().verify(bearer(client_id="viewer", **{"hub.topic": "t"}))
     assert (grant.subject, grant.client_name, grant.topic) == ("|user|viewer", "viewer", "t")
-    grant.require_topic("t")
+    grant.require("read", "t")
     with pytest.raises(Forbidden):
-        grant.require_topic("other")
+        grant.require("read", "other")
 
 
 async def test_without_authentication_everybody_may_do_everything() -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from fhircast_hub.config.names import SettingError, is_loopback, variable_of
+from fhircast_hub.config.values import SECURE_URL
 
 if TYPE_CHECKING:
     from fhircast_hub.config.table import Settings
@@ -62,6 +63,12 @@ def _check_access(settings: Settings) -> None:
         )
     if settings.auth == "jwt":
         _check_keys(settings)
+    if settings.auth == "introspection" and not settings.introspection_url:
+        raise SettingError(variable_of("introspection_url"), "", SECURE_URL)
+    if settings.auth == "none" and settings.require_topic:
+        raise SettingError(
+            variable_of("require_topic"), "1", f"0 with {variable_of('auth')}=none: no tokens"
+        )
 
 
 def _check_keys(settings: Settings) -> None:

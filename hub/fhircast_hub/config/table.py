@@ -64,7 +64,7 @@ class Settings:
         "forwarded",
     )
     backend: str = _setting("memory://", "Where sessions are kept.", kind="backend")
-    auth: str = _choice("none", "How callers prove who they are.", "none", "jwt")
+    auth: str = _choice("none", "How callers prove who they are.", "none", "jwt", "introspection")
     allow_insecure: bool = _setting(
         False, "Allow auth none, and http, on an address that is not loopback.", kind="switch"
     )
@@ -92,11 +92,24 @@ class Settings:
     )
     issuer: str = _setting("", "The iss that tokens must carry; empty: any.")
     audience: str = _setting("", "The aud that tokens must carry; empty: any.")
+    introspection_url: str = _setting(
+        "", "Where opaque tokens are asked about (RFC 7662).", kind="secure-url"
+    )
+    introspection_client_id: str = _setting("", "Name of the hub at that URL; empty: none.")
+    introspection_client_secret: str = _setting("", "Its secret.", secret=True)
+    introspection_seconds: float = _seconds(
+        60,
+        "How long an answer holds, and how often tokens of subscriptions are asked about again.",
+        least=0.1,
+    )
     token_leeway_seconds: float = _seconds(
         30, "How far nbf and iat of a token may lie ahead; its end has no leeway."
     )
     require_topic: bool = _setting(
         False, "Refuse tokens that are bound to no topic (hub.topic).", kind="switch"
+    )
+    policy: str = _setting(
+        "", "A site's own rules, as package.module:attribute; they can only take away."
     )
     max_token_bytes: int = _count(8192, "Length of a token; a longer one is refused unread.")
     max_cached_tokens: int = _count(10_000, "Verified tokens remembered until they end.")
@@ -145,7 +158,7 @@ class Settings:
     reject: str = _choice(
         "at-once",
         "When a request that does not fit the state is refused: with the answer, or by a SyncError "
-        "to the requester after a 202 (needs auth jwt).",
+        "to the requester after a 202 (not with auth none).",
         "at-once",
         "late",
     )

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
 _MAX_BYTES = 262_144
 _DEADLINE_SECONDS = 5.0
-_CONNECTIONS = 20
+_CONNECTIONS = 128
+"""More than are ever asked at once: a wait for a free one would look like an outage."""
+
 # Compressed, a small answer could become a large one.
 _HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity"}
 

@@ -126,7 +126,7 @@ class JwtVerifier:
         text = bearer_token(authorization, self._limits.max_bytes)
         token_id = digest(text)
         known = self._known.get(token_id)
-        if known is not None and not self._has_expired(known.grant) and await _has_key(known):
+        if known is not None and await self._holds(known):
             return known.grant
         token = read_token(text)
         issuer = self._issuers.of(token)
@@ -152,8 +152,8 @@ class JwtVerifier:
         """See `Verifier.close`."""
         await self._issuers.close()
 
-    def _has_expired(self, grant: Grant) -> bool:
-        return grant.expires_at is not None and grant.expires_at <= self._clock.utc()
+    async def _holds(self, known: _Verified) -> bool:
+        return not known.grant.has_expired(self._clock.utc()) and await _has_key(known)
 
 
 async def _has_key(verified: _Verified) -> bool:

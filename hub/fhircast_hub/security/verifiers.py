@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fhircast_hub.config import SettingError, variable_of
 from fhircast_hub.security.claims import ClaimRules
+from fhircast_hub.security.introspection import Endpoint, IntrospectingVerifier
 from fhircast_hub.security.issuers import Issuer, Issuers
 from fhircast_hub.security.issuers_file import IssuerEntry, read_issuers
 from fhircast_hub.security.key_sources import FileKeys, FixedKeys, UrlKeys
@@ -36,12 +38,34 @@ def verifier_of(settings: Settings, clock: Clock) -> Verifier:
     """
     if settings.auth == "none":
         return NoAuthentication()
+    limits = TokenLimits(settings.max_token_bytes, settings.max_cached_tokens)
+    if settings.auth == "introspection":
+        return _introspecting(settings, clock, limits)
     return JwtVerifier(
         Issuers([_issuer(it, settings, clock) for it in _entries(settings)]),
         clock=clock,
-        limits=TokenLimits(settings.max_token_bytes, settings.max_cached_tokens),
+        limits=limits,
         watch_seconds=max(settings.jwks_seconds, _LEAST_WATCH_SECONDS),
     )
+
+
+def _introspecting(settings: Settings, clock: Clock, limits: TokenLimits) -> Verifier:
+    issuer = IssuerEntry(settings.issuer, audience=_audience(settings))
+    return IntrospectingVerifier(
+        Endpoint(
+            settings.introspection_url,
+            settings.introspection_client_id,
+            settings.introspection_client_secret,
+        ),
+        replace(_claim_rules(settings, issuer), requires_expiry=False),
+        clock=clock,
+        fresh_seconds=settings.introspection_seconds,
+        limits=limits,
+    )
+
+
+def _audience(settings: Settings) -> tuple[str, ...]:
+    return (settings.audience,) if settings.audience else ()
 
 
 def _entries(settings: Settings) -> list[IssuerEntry]:
@@ -59,7 +83,7 @@ def _entries(settings: Settings) -> list[IssuerEntry]:
         key=settings.jwt_key,
         jwks_file=settings.jwks_file,
         jwks_url=settings.jwks_url,
-        audience=(settings.audience,) if settings.audience else (),
+        audience=_audience(settings),
     )
     return [single, *entries]
 
@@ -67,11 +91,16 @@ def _entries(settings: Settings) -> list[IssuerEntry]:
 def _issuer(entry: IssuerEntry, settings: Settings, clock: Clock) -> Issuer:
     allowed = frozenset(settings.jwt_algorithms or PUBLIC_KEY_ALGORITHMS)
     allowed &= frozenset(entry.algorithms or PUBLIC_KEY_ALGORITHMS)
-    return Issuer(claim_rules(settings, entry), _source(entry, settings, clock, allowed))
+    if not allowed:
+        raise SettingError(
+            variable_of("jwt_algorithms"),
+            ",".join(settings.jwt_algorithms),
+            f"algorithms of which each issuer in {variable_of('issuers_file')} allows one",
+        )
+    return Issuer(_claim_rules(settings, entry), _source(entry, settings, clock, allowed))
 
 
-def claim_rules(settings: Settings, entry: IssuerEntry) -> ClaimRules:
-    """Return what the tokens of an issuer must say."""
+def _claim_rules(settings: Settings, entry: IssuerEntry) -> ClaimRules:
     return ClaimRules(
         issuer=entry.issuer,
         audiences=frozenset(entry.audience),
@@ -98,5 +127,8 @@ def _source(
     try:
         return FileKeys(Path(path), partial(parse, allowed=allowed))
     except UnusableKey as error:
-        variable = variable_of("jwks_file" if entry.jwks_file else "jwt_key")
-        raise SettingError(variable, path, f"a file with usable keys; this is {error}") from None
+        variable = next(
+            (it for it in ("jwks_file", "jwt_key") if getattr(settings, it) == path), "issuers_file"
+        )
+        allowed_text = f"a file with usable keys; this is {error}"
+        raise SettingError(variable_of(variable), path, allowed_text) from None

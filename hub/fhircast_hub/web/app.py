@@ -22,6 +22,7 @@ from fhircast_hub.protocol.dialects import Dialect
 from fhircast_hub.protocol.errors import FhircastError
 from fhircast_hub.protocol.session import Rules
 from fhircast_hub.protocol.subscription import LeasePolicy
+from fhircast_hub.security.policy import load_policy
 from fhircast_hub.security.verifiers import verifier_of
 from fhircast_hub.web import asyncapi, openapi
 from fhircast_hub.web.errors import FaultAnswers, answer_refusal
@@ -30,6 +31,7 @@ from fhircast_hub.web.gate import Gate
 from fhircast_hub.web.layers import AllowedOrigins, AnswerHeaders, ClientBehindProxy
 from fhircast_hub.web.routes import HubRoutes
 from fhircast_hub.web.sockets import Sockets
+from fhircast_hub.web.token_watch import TokenWatch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -50,7 +52,7 @@ def create_app(
         clock: Where the time comes from; by default the machine's.
 
     Raises:
-        SettingError: A file that the settings name is not usable.
+        SettingError: A file or a policy that the settings name is not usable.
     """
     clock = clock or SystemClock()
     backend = backend or MemoryBackend(_backend_limits(settings))
@@ -61,8 +63,9 @@ def create_app(
         clock=clock,
     )
     verifier = verifier_of(settings, clock)
-    gate = Gate(verifier, settings, clock)
-    sockets = Sockets(hub, settings, clock)
+    gate = Gate(verifier, load_policy(settings.policy), settings, clock)
+    tokens = TokenWatch(hub.holders, verifier)
+    sockets = Sockets(hub, settings, clock, tokens)
     routes: list[BaseRoute] = [
         Route("/livez", _alive, methods=["GET"]),
         Route("/readyz", _ready, methods=["GET"]),
@@ -78,9 +81,11 @@ def create_app(
         stop = asyncio.Event()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(hub.run(stop))
+            watching = tasks.create_task(tokens.run())
             app.state.is_ready = True
             yield
             app.state.is_ready = False
+            watching.cancel()
             await hub.shut_down()
             stop.set()
         await verifier.close()
