@@ -29,6 +29,8 @@ WRONG = [
     ("public_url", "hub.example.org"),
     ("public_url", "https://hub.example.org/"),
     ("public_url", "ftp://hub.example.org"),
+    ("public_url", "http://["),
+    ("public_url", "https:hub.example.org"),
     ("hub_path", "api"),
     ("hub_path", "/api/"),
     ("backend", "postgres://x"),

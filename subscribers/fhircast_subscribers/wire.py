@@ -299,6 +299,6 @@ def _seconds(fields: Mapping[str, Any]) -> float:
     value = fields.get("hub.lease_seconds")
     try:
         seconds = float(value) if isinstance(value, int | str | Decimal) else 0.0
-    except ValueError:
+    except (ValueError, OverflowError):
         return 0.0
     return seconds if 0 < seconds < float("inf") else 0.0
