@@ -41,6 +41,8 @@ WRONG = [
     ("jwt_algorithms", "RS256,none"),
     ("jwt_algorithms", "HS256"),
     ("max_token_bytes", "0"),
+    ("public_url", "http://["),
+    ("public_url", "https:hub.example.org"),
     ("hub_path", "api"),
     ("hub_path", "/api/"),
     ("backend", "postgres://x"),

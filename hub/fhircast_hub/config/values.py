@@ -41,7 +41,7 @@ def parse_value(variable: str, text: str, metadata: Mapping[str, Any]) -> Any:
             if not _is_path(text):
                 raise SettingError(variable, text, "a path that starts and does not end with /")
         case "url":
-            if text and (urlsplit(text).scheme not in {"http", "https"} or text.endswith("/")):
+            if text and not _is_url(text):
                 raise SettingError(variable, text, "an http(s) URL that does not end with /")
         case "secure-url":
             if text and not is_secure_url(text):
@@ -107,6 +107,14 @@ def _is_network(text: str) -> bool:
     return True
 
 
+def _is_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+    except ValueError:  # a bracket without its other half
+        return False
+    return parts.scheme in {"http", "https"} and bool(parts.netloc) and not text.endswith("/")
+
+
 def _is_path(text: str) -> bool:
     return text.startswith("/") and not text.endswith("/")
 
@@ -117,7 +125,7 @@ def _parse_number(variable: str, text: str, kind: str, least: float) -> float:
         number = float(text) if kind == "seconds" else int(text)
     except ValueError:
         number = math.nan
-    if not (least <= number <= most) or math.isinf(number):
+    if not (least <= number <= most) or number == math.inf:
         unit = "a number of seconds" if kind == "seconds" else "a whole number"
         raise SettingError(
             variable, text, f"{unit} from {least:g}" + (f" to {most:g}" if kind == "port" else "")

@@ -14,7 +14,7 @@ from fhircast_hub.protocol.messages import MAX_ID_LENGTH
 Json = dict[str, Any]
 
 _TOPIC = "fdb2f928-5546-4f52-87a0-0648e9ded065"
-_ENDPOINT = "wss://hub.example.com/api/hub/ws/Zk3vO0m4mQd8Tn1yB7cX2p"
+_ENDPOINT = "wss://hub.example.com/api/hub/ws/Zk3vO0m4mQd8Tn1yB7cX2pL5rWs9Ju6e"
 _EVENTS = "Patient-open,Patient-close"
 _VERSION = "fbbc2a2e-5e1e-4c86-9f3a-4a7a1f0c8f5d"
 
