@@ -68,6 +68,11 @@ WRONG = [
     ("max_ended_endpoints", "0"),
     ("max_unknown_upgrades_per_minute", "0"),
     ("ended_endpoint_seconds", "-1"),
+    ("audit_max_bytes", "1000"),
+    ("audit_keep", "-1"),
+    ("audit_fhir_url", "repository.example"),
+    ("audit_queue", "1"),
+    ("audit_required", "1"),
 ]
 
 

@@ -73,7 +73,11 @@ def _run(settings: Settings) -> None:
             f"cannot listen on {settings.host}:{settings.port}: {error.strerror}; "
             "choose another with --port (0 takes any free one)"
         ) from None
-    server = HubServer(settings)
+    try:
+        server = HubServer(settings)
+    except SettingError as error:
+        sock.close()
+        raise click.ClickException(str(error)) from None
     host, port = sock.getsockname()[:2]
     hub_url = server.hub_url_at(port)
     click.echo(f"hub.url    {hub_url}")

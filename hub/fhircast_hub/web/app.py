@@ -24,6 +24,7 @@ from fhircast_hub.protocol.errors import FhircastError
 from fhircast_hub.protocol.session import Rules
 from fhircast_hub.protocol.subscription import LeasePolicy
 from fhircast_hub.security.tokens import JwtVerifier, NoAuthentication, Verifier
+from fhircast_hub.web.auditing import Auditing, make_recorder
 from fhircast_hub.web.errors import FaultAnswers, answer_refusal
 from fhircast_hub.web.gate import Gate
 from fhircast_hub.web.routes import HubRoutes
@@ -46,29 +47,35 @@ def create_app(
         settings: Complete settings, from `load_settings`.
         backend: Where sessions are kept; by default what the settings name.
         clock: Where the time comes from; by default the machine's.
+
+    Raises:
+        SettingError: The audit file cannot be used.
     """
     clock = clock or SystemClock()
+    recorder = make_recorder(settings, clock)
+    auditing = Auditing(recorder, clock)
     backend = backend or MemoryBackend(_backend_limits(settings))
     hub = Hub(
         backend,
         Fanout(_channel_rules(settings), Derive(settings.derive)),
         rules=_hub_rules(settings),
         clock=clock,
+        audit=recorder,
     )
     gate = Gate(_verifier(settings))
-    sockets = Sockets(hub, settings, clock)
+    sockets = Sockets(hub, settings, clock, auditing)
     routes: list[BaseRoute] = [
         Route("/livez", _alive, methods=["GET"]),
         Route("/readyz", _ready, methods=["GET"]),
     ]
     for path in dict.fromkeys((settings.hub_path, *settings.mounts)):
         routes.append(WebSocketRoute(path + "/ws/{endpoint_id}", sockets.endpoint))
-        routes += HubRoutes(hub, gate, settings, path).routes()
+        routes += HubRoutes(hub, gate, auditing, settings, path).routes()
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         stop = asyncio.Event()
-        async with asyncio.TaskGroup() as tasks:
+        async with auditing.running(), asyncio.TaskGroup() as tasks:
             tasks.create_task(hub.run(stop))
             app.state.is_ready = True
             yield

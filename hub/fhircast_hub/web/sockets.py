@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from fhircast_hub.fanout import Link
     from fhircast_hub.hub import Hub
     from fhircast_hub.protocol.subscription import Subscription
+    from fhircast_hub.web.auditing import Auditing
 
 logger = logging.getLogger(__name__)
 
@@ -35,10 +36,11 @@ _CLOSE_SECONDS = 5
 class Sockets:
     """The WebSocket handler under hub.url."""
 
-    def __init__(self, hub: Hub, settings: Settings, clock: Clock) -> None:
+    def __init__(self, hub: Hub, settings: Settings, clock: Clock, auditing: Auditing) -> None:
         self._hub = hub
         self._settings = settings
         self._clock = clock
+        self._auditing = auditing
         self._unknown = AttemptLimit(settings.max_unknown_upgrades_per_minute)
 
     async def endpoint(self, websocket: WebSocket) -> None:
@@ -84,6 +86,7 @@ class Sockets:
         if link is None:
             await self._deny(websocket, subscription.endpoint_id)
             return
+        self._auditing.connected(websocket, subscription)
         code = 1006
         async with asyncio.TaskGroup() as tasks:
             writing = tasks.create_task(_write(websocket, outbox))
