@@ -98,7 +98,7 @@ def check_r4(event: Json) -> None:
         assert not ("name" in it and "query" in it)  # sev-1
         assert it["type"]["code"]
     assert all(_is_filled(it) for it in event.values())
-    if "meta" in event:
+    if "profile" in event.get("meta", {}):
         _check_balp_query(event)
 
 

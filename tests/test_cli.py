@@ -22,7 +22,7 @@ from wire_messages import ALL_EVENTS
 if TYPE_CHECKING:
     from pathlib import Path
 
-VERBS = ("serve", "demo", "sub", "pub", "context", "token", "conform-subscriber")
+VERBS = ("serve", "demo", "sub", "pub", "context", "audit", "token", "conform-subscriber")
 KEY = "a key for tests only, 32 characters and more"
 
 
