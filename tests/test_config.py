@@ -89,6 +89,11 @@ WRONG = [
     ("forwarded_header", "via"),
     ("tls_self_signed", "maybe"),
     ("ended_endpoint_seconds", "-1"),
+    ("audit_max_bytes", "1000"),
+    ("audit_keep", "-1"),
+    ("audit_fhir_url", "repository.example"),
+    ("audit_queue", "1"),
+    ("audit_required", "1"),
 ]
 
 

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from fhircast_hub.audit.facts import Act, Fact, Outcome, caller_of
+from fhircast_hub.audit.recorder import Recorder
 from fhircast_hub.backends.base import SubscriptionReplaced, topic_of
 from fhircast_hub.clock import Clock, new_endpoint_id, new_id
 from fhircast_hub.ended import LastKnown
@@ -107,11 +109,20 @@ class Hub:
         holders: The subscriptions that were made here with a token.
     """
 
-    def __init__(self, backend: Backend, fanout: Fanout, *, rules: HubRules, clock: Clock) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        fanout: Fanout,
+        *,
+        rules: HubRules,
+        clock: Clock,
+        audit: Recorder | None = None,
+    ) -> None:
         self._backend = backend
         self._fanout = fanout
         self._rules = rules
         self._clock = clock
+        self._audit = audit or Recorder()
         self._last_known = LastKnown(
             max_endpoints=rules.max_ended, keep_seconds=rules.ended_seconds
         )
@@ -285,6 +296,7 @@ class Hub:
         """Commit what channels concluded: subscriptions that ended, SyncErrors about failures."""
         for consequence in consequences:
             if consequence.ended:
+                self._record_ending(consequence)
                 try:
                     await self._backend.end(consequence.ended, CloseReason.NOT_KNOWN)
                 except FhircastError as error:  # the record expires by itself
@@ -297,6 +309,16 @@ class Hub:
                     await self._commit(self._sync_error(consequence.topic, failure))
                 except FhircastError as error:
                     logger.error("a SyncError was not committed: %s", error)
+
+    def _record_ending(self, ended: Consequence) -> None:
+        """Make an entry of an ending that nobody asked for; an unsubscribe has its own."""
+        if ended.reason is None or ended.reason is CloseReason.UNSUBSCRIBED:
+            return
+        is_lost = any(it.kind is FailureKind.CONNECTION_LOST for it in ended.failures)
+        why = "connection lost" if is_lost else ended.reason.text
+        caller = caller_of(ended.subject)
+        fact = Fact(Act.ENDED, self._clock.utc(), caller, Outcome(reason=why), ended.topic)
+        self._audit.record(fact)
 
     async def shut_down(self) -> None:
         """Tell every subscriber that the session is gone (guarantee 5)."""

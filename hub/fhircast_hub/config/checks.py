@@ -39,6 +39,12 @@ def check(settings: Settings) -> Settings:
             str(settings.lease_default_seconds),
             f"at most {variable_of('lease_max_seconds')} ({settings.lease_max_seconds})",
         )
+    if settings.audit_required and not (settings.audit_file or settings.audit_fhir_url):
+        raise SettingError(
+            variable_of("audit_required"),
+            "1",
+            f"0, or 1 beside {variable_of('audit_file')} or {variable_of('audit_fhir_url')}",
+        )
     if "post" in settings.strict and "post-without-id" in settings.dialects:
         raise SettingError(
             variable_of("strict"),

@@ -222,6 +222,20 @@ class Settings:
         kind="origins",
     )
     log_level: str = _choice("info", "The least of what is logged.", "debug", "info", "warning")
+    audit_file: str = _setting(
+        "", "File of the audit trail: every request as a chained line; empty: none."
+    )
+    audit_max_bytes: int = _count(
+        67_108_864, "Size beyond which a new audit file is begun.", least=65_536
+    )
+    audit_keep: int = _count(30, "Rotated audit files kept, the newest; 0 keeps all.", least=0)
+    audit_fhir_url: str = _setting(
+        "", "FHIR server that gets every entry as an AuditEvent; empty: none.", kind="url"
+    )
+    audit_queue: int = _count(10_000, "Audit entries that may wait to be written.", least=2)
+    audit_required: bool = _setting(
+        False, "Refuse with 503 what the audit trail cannot record.", kind="switch"
+    )
     log_format: str = _choice("text", "Form of the log on standard error.", "text", "json")
 
     @property

@@ -25,6 +25,7 @@ from fhircast_hub.protocol.subscription import LeasePolicy
 from fhircast_hub.security.policy import load_policy
 from fhircast_hub.security.verifiers import verifier_of
 from fhircast_hub.web import asyncapi, openapi
+from fhircast_hub.web.auditing import Auditing, make_recorder
 from fhircast_hub.web.errors import FaultAnswers, answer_refusal
 from fhircast_hub.web.forwarded import TrustedProxies
 from fhircast_hub.web.gate import Gate
@@ -55,17 +56,20 @@ def create_app(
         SettingError: A file or a policy that the settings name is not usable.
     """
     clock = clock or SystemClock()
+    recorder = make_recorder(settings, clock)
+    auditing = Auditing(recorder, clock)
     backend = backend or MemoryBackend(_backend_limits(settings))
     hub = Hub(
         backend,
         Fanout(_channel_rules(settings), Derive(settings.derive)),
         rules=_hub_rules(settings),
         clock=clock,
+        audit=recorder,
     )
     verifier = verifier_of(settings, clock)
     gate = Gate(verifier, load_policy(settings.policy), settings, clock)
     tokens = TokenWatch(hub.holders, verifier)
-    sockets = Sockets(hub, settings, clock, tokens)
+    sockets = Sockets(hub, settings, clock, tokens, auditing)
     routes: list[BaseRoute] = [
         Route("/livez", _alive, methods=["GET"]),
         Route("/readyz", _ready, methods=["GET"]),
@@ -74,12 +78,12 @@ def create_app(
     ]
     for path in dict.fromkeys((settings.hub_path, *settings.mounts)):
         routes.append(WebSocketRoute(path + "/ws/{endpoint_id}", sockets.endpoint))
-        routes += HubRoutes(hub, gate, settings, path).routes()
+        routes += HubRoutes(hub, gate, auditing, settings, path).routes()
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         stop = asyncio.Event()
-        async with asyncio.TaskGroup() as tasks:
+        async with auditing.running(), asyncio.TaskGroup() as tasks:
             tasks.create_task(hub.run(stop))
             watching = tasks.create_task(tokens.run())
             app.state.is_ready = True

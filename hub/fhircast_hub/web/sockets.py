@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from fhircast_hub.fanout import Link
     from fhircast_hub.hub import Hub
     from fhircast_hub.protocol.subscription import Subscription
+    from fhircast_hub.web.auditing import Auditing
     from fhircast_hub.web.token_watch import TokenWatch
 
 logger = logging.getLogger(__name__)
@@ -39,11 +40,14 @@ _CLOSE_SECONDS = 5
 class Sockets:
     """The WebSocket handler under hub.url."""
 
-    def __init__(self, hub: Hub, settings: Settings, clock: Clock, tokens: TokenWatch) -> None:
+    def __init__(
+        self, hub: Hub, settings: Settings, clock: Clock, tokens: TokenWatch, auditing: Auditing
+    ) -> None:
         self._hub = hub
         self._tokens = tokens
         self._settings = settings
         self._clock = clock
+        self._auditing = auditing
         self._all = RateLimit(settings.max_upgrades_per_minute)
         self._unknown = RateLimit(settings.max_unknown_upgrades_per_minute)
 
@@ -98,6 +102,7 @@ class Sockets:
         if link is None:
             await self._deny(websocket, subscription.endpoint_id)
             return
+        self._auditing.connected(websocket, subscription)
         code = 1006
         async with asyncio.TaskGroup() as tasks:
             writing = tasks.create_task(_write(websocket, outbox))

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from dataclasses import fields
 from functools import cache, partial
 from itertools import count
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -16,6 +14,7 @@ import msgspec
 from builders import BASE, IRA, STUDY, event, item, judge, opened
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from fhircast_hub.clock import SystemClock
 from fhircast_hub.config import SettingError, Settings, load_settings, unknown_variables
 from fhircast_hub.protocol.content import UpdateRules, parse_updates
 from fhircast_hub.protocol.dialects import Dialect, with_post_ids
@@ -36,6 +35,10 @@ from fhircast_hub.protocol.session import Rules, Session
 from fhircast_hub.protocol.stu2 import as_stu2
 from fhircast_hub.protocol.subscription import endpoint_id_of, parse_subscription_request
 from fhircast_hub.protocol.views import encode_current_context, replay
+from fhircast_hub.security.claims import ClaimRules
+from fhircast_hub.security.issuers import Issuer, Issuers
+from fhircast_hub.security.key_sources import FixedKeys
+from fhircast_hub.security.keys import parse_pem, secret_key
 from fhircast_hub.security.tokens import JwtVerifier
 from security.fuzz.target import Target, header_of, text_of
 
@@ -165,21 +168,36 @@ def read_scopes(data: bytes) -> object:
 
 @cache
 def _verifiers() -> tuple[JwtVerifier, JwtVerifier]:
+    """One that checks a shared secret, one that checks a key of a key set and all claims."""
     public = ec.generate_private_key(ec.SECP256R1()).public_key()
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "key.pem"
-        path.write_bytes(public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
-        return JwtVerifier(KEY), JwtVerifier(str(path), issuer="https://as.example", audience="hub")
+    pem = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    rules = ClaimRules(issuer="https://as.example", audiences=frozenset({"hub"}))
+    issuers = (
+        Issuer(ClaimRules(), FixedKeys(secret_key(KEY))),
+        Issuer(rules, FixedKeys(*parse_pem(pem))),
+    )
+    shared, published = (JwtVerifier(Issuers([it]), clock=SystemClock()) for it in issuers)
+    return shared, published
+
+
+def _verified(verifier: JwtVerifier, header: str) -> object:
+    """Drive the verification to its end: with keys at hand it never has to wait."""
+    waiting = verifier.verify(header)
+    try:
+        waiting.send(None)
+    except StopIteration as end:
+        return end.value
+    raise AssertionError("it waited")
 
 
 def verify_header(data: bytes, *, kind: int) -> object:
-    return _verifiers()[kind].verify(header_of(data))
+    return _verified(_verifiers()[kind], header_of(data))
 
 
 def verify_claims(data: bytes) -> object:
     """Any payload, rightly signed: an issuer may be careless."""
     token = jwt.api_jws.encode(data, KEY, algorithm="HS256")
-    return _verifiers()[0].verify(f"Bearer {token}")
+    return _verified(_verifiers()[0], f"Bearer {token}")
 
 
 _NAMES = [it.name for it in fields(Settings) if it.name not in {"tls_cert", "tls_key"}]
