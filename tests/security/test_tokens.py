@@ -335,7 +335,7 @@ async def test_no_more_tokens_are_remembered_than_allowed(
 async def test_a_grant_tells_what_the_claims_say() -> None:
     """SMART-08, D-36, D-48: topic, owner, and the name for a subscriber without one."""
     grant = await verifier_with().verify(bearer(client_id="viewer", **{"hub.topic": "t"}))
-    assert (grant.subject, grant.client_name, grant.topic) == ("|user|viewer", "viewer", "t")
+    assert (grant.subject, grant.client_name, grant.topic) == ("user|viewer", "viewer", "t")
     grant.require("read", "t")
     with pytest.raises(Forbidden):
         grant.require("read", "other")

@@ -23,7 +23,6 @@ from fhircast_hub.protocol.dialects import Dialect
 from fhircast_hub.protocol.errors import FhircastError
 from fhircast_hub.protocol.session import Rules
 from fhircast_hub.protocol.subscription import LeasePolicy
-from fhircast_hub.security.policy import load_policy
 from fhircast_hub.security.verifiers import verifier_of
 from fhircast_hub.web.errors import FaultAnswers, answer_refusal
 from fhircast_hub.web.gate import Gate
@@ -61,7 +60,7 @@ def create_app(
         clock=clock,
     )
     verifier = verifier_of(settings, clock)
-    gate = Gate(verifier, load_policy(settings.policy))
+    gate = Gate(verifier)
     tokens = TokenWatch(hub.holders, verifier)
     sockets = Sockets(hub, settings, clock, tokens)
     routes: list[BaseRoute] = [
