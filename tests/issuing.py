@@ -63,13 +63,17 @@ def self_signed(path: Path) -> Path:
     builder = x509.CertificateBuilder(name, name, EC.public_key(), 1, now - day, now + day)
     alternative = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
     certificate = builder.add_extension(alternative, critical=False).sign(EC, hashes.SHA256())
-    private = EC.private_bytes(
+    path.write_bytes(private_pem(EC) + certificate.public_bytes(serialization.Encoding.PEM))
+    return path
+
+
+def private_pem(private: Any) -> bytes:
+    pem: bytes = private.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
-    path.write_bytes(private + certificate.public_bytes(serialization.Encoding.PEM))
-    return path
+    return pem
 
 
 def public_pem(private: Any) -> bytes:

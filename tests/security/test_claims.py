@@ -152,6 +152,8 @@ def test_no_two_owners_share_a_text() -> None:
     names = [("a", "b|c"), ("a|b", "c"), ("a%7Cb", "c"), ("", "c"), ("c", ""), ("a", "b")]
     owners = {granted(sub=sub, client_id=client).subject for sub, client in names}
     assert len(owners) == len(names)
+    assert granted(iss="a", sub="b", client_id="").subject not in owners
+    assert granted(iss="a", sub="b", client_id="c").subject == "a|b|c"
 
 
 def test_who_names_nobody_owns_what_that_token_made() -> None:

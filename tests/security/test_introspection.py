@@ -78,7 +78,7 @@ async def test_an_answer_becomes_a_grant(
     claims = {"client_id": "viewer", "scope": "fhircast/Patient-open.read", "hub.topic": "t"}
     server.issue("opaque", **claims)
     found = await grant(verifier, "opaque")
-    assert (found.subject, found.client_name, found.topic) == ("|user|viewer", "viewer", "t")
+    assert (found.subject, found.client_name, found.topic) == ("user|viewer", "viewer", "t")
     assert found.scopes.allow("patient-open", "read")
     assert found.expires_at is not None
 

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, rsa
 from fhircast_hub.security.jws import is_signed_with, read_token
 from fhircast_hub.security.keys import MAX_KEYS, UnusableKey, parse_jwks, parse_pem, secret_key
-from issuing import EC, PRIVATE_KEYS, RSA, jwk, jwks, public_pem, signed
+from issuing import EC, PRIVATE_KEYS, RSA, jwk, jwks, private_pem, public_pem, signed
 
 if TYPE_CHECKING:
     from fhircast_hub.security.keys import Key
@@ -63,15 +63,6 @@ def test_a_certificate_stands_for_its_key() -> None:
         .public_bytes(serialization.Encoding.PEM)
     )
     assert parse_pem(certificate) == parse_pem(public_pem(EC))
-
-
-def private_pem(private: Any) -> bytes:
-    pem: bytes = private.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-    return pem
 
 
 WEAK = rsa.generate_private_key(public_exponent=65537, key_size=1024)

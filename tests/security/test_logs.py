@@ -9,6 +9,7 @@ import pytest
 from builders import PATIENT, TOPIC, item
 from fhircast_hub.cli.token import mint_token
 from fhircast_hub.observability.logs import configure, says_something
+from issuing import introspection_server
 from wire_messages import ALL_EVENTS, codings, open_request, request, sync_error_request
 
 if TYPE_CHECKING:
@@ -90,3 +91,27 @@ async def test_a_session_leaves_no_secret_in_the_log(
     await wire.unsubscribe(TOPIC, viewer.endpoint)
     assert any("out of sync" in it.getMessage() for it in caplog.records)
     assert [it for it in secrets if it in caplog.text] == []
+
+
+async def test_introspection_leaves_no_secret_in_the_log(
+    start_hub: StartHub, caplog: pytest.LogCaptureFixture
+) -> None:
+    """SEC-03: of every logger, down to debug; the token is in a body, the secret in a header."""
+    caplog.set_level(logging.DEBUG)
+    async with introspection_server() as server:
+        hub = await start_hub(
+            auth="introspection",
+            introspection_url=server.url,
+            introspection_client_id="hub",
+            introspection_client_secret="a-secret-of-the-hub",
+        )
+        good, bad = await hub.client(server.issue("opaque-good")), await hub.client("opaque-bad")
+        assert (await good.subscribe(TOPIC)).status_code == 202
+        assert (await bad.subscribe(TOPIC)).status_code == 401
+        server.outage = 500
+        assert (await (await hub.client("opaque-new")).subscribe(TOPIC)).status_code == 503
+        basic = server.authorization.removeprefix("Basic ")
+    assert any("could not be introspected" in it for it in caplog.messages)
+    hub_log = "\n".join(it.getMessage() for it in caplog.records if "websockets" not in it.name)
+    secrets = ["opaque-good", "opaque-bad", "opaque-new", "a-secret-of-the-hub", basic]
+    assert [it for it in secrets if it in hub_log] == []

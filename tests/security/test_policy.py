@@ -101,6 +101,14 @@ async def test_events_are_narrowed_by_the_policy(start_hub: StartHub) -> None:
     assert (await viewer.context(TOPIC))["context.type"] == "DiagnosticReport"
 
 
+async def test_a_policy_binds_without_tokens_too(start_hub: StartHub) -> None:
+    """SEC-04: for trying one out; everybody is the same then."""
+    hub = await start_hub(policy=f"{__name__}:NightShift")
+    assert (await hub.wire.subscribe(TOPIC)).status_code == 202
+    assert (await hub.wire.subscribe("closed")).status_code == 403
+    assert NightShift.asked[-1] == ("anonymous", Action("subscribe"), "closed")
+
+
 async def test_the_policy_cannot_give(start_hub: StartHub) -> None:
     """SCO-03, SMART-08: it is asked last."""
     hub = await ruled(start_hub, "NightShift")

@@ -9,7 +9,17 @@ import pytest
 from builders import TOPIC
 from click.testing import CliRunner, Result
 from fhircast_hub.cli.main import main
-from issuing import EC, claims_of, jwk, jwks, public_pem, signed
+from issuing import (
+    EC,
+    PRIVATE_KEYS,
+    RSA,
+    claims_of,
+    jwk,
+    jwks,
+    private_pem,
+    public_pem,
+    signed,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -134,3 +144,16 @@ def test_check_needs_settings() -> None:
     """Exit code 2: wrong use."""
     for settings in ((), ("--jwks-file", "missing.json"), ("--auth", "basic")):
         assert token("check", "x", *settings).exit_code == 2
+
+
+@pytest.mark.parametrize("algorithm", PRIVATE_KEYS)
+def test_mint_takes_the_usual_private_keys(tmp_path: Path, algorithm: str) -> None:
+    """By their kind; what it cannot use it names."""
+    path = tmp_path / "key.pem"
+    path.write_bytes(private_pem(PRIVATE_KEYS[algorithm]))
+    done = token("mint", "--key", str(path))
+    if algorithm == "ES512":
+        assert (done.exit_code, "neither RSA" in done.output) == (2, True)
+        return
+    shown = json.loads(token("inspect", "-", "--json", stdin=done.output).output)
+    assert shown["header"]["alg"] == ("RS256" if PRIVATE_KEYS[algorithm] is RSA else algorithm)

@@ -20,6 +20,8 @@ from fhircast_hub.security.issuers import Issuer, Issuers
 from fhircast_hub.security.key_sources import FixedKeys
 from fhircast_hub.security.keys import parse_jwks, parse_pem, secret_key
 from fhircast_hub.security.tokens import JwtVerifier, NoAuthentication, TokenLimits, digest
+from hypothesis import given
+from hypothesis import strategies as st
 from issuing import EC, PRIVATE_KEYS, RSA, claims_of, jwk, jwks, public_pem, signed
 
 if TYPE_CHECKING:
@@ -151,6 +153,13 @@ async def test_keys_that_a_token_brings_are_not_looked_at(tmp_path: Any) -> None
             )
     ours = parse_jwks(jwks(jwk(EC, "ours")))
     assert await verifier_with(*ours).verify(bearer(EC, "ES256", kid="ours", header=header))
+
+
+@given(st.text() | st.builds(by_hand, st.binary(), st.binary()))
+def test_no_text_is_a_fault_of_ours(text: str) -> None:
+    """SUB-10: 401, never 500."""
+    with pytest.raises(Unauthorized):
+        jws.read_token(text)
 
 
 def test_one_token_is_one_text() -> None:
@@ -326,7 +335,7 @@ async def test_no_more_tokens_are_remembered_than_allowed(
 async def test_a_grant_tells_what_the_claims_say() -> None:
     """SMART-08, D-36, D-48: topic, owner, and the name for a subscriber without one."""
     grant = await verifier_with().verify(bearer(client_id="viewer", **{"hub.topic": "t"}))
-    assert (grant.subject, grant.client_name, grant.topic) == ("|user|viewer", "viewer", "t")
+    assert (grant.subject, grant.client_name, grant.topic) == ("user|viewer", "viewer", "t")
     grant.require("read", "t")
     with pytest.raises(Forbidden):
         grant.require("read", "other")

@@ -13,9 +13,12 @@ from typing import TYPE_CHECKING, Any
 from fhircast_hub.protocol.errors import Forbidden, Unauthorized
 from fhircast_hub.protocol.scopes import parse_scopes
 from fhircast_hub.security.grant import Grant
+from fhircast_hub.security.policy import ALLOW_ALL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from fhircast_hub.security.policy import Policy
 
 _LAST_SECOND = 253_402_300_799
 """Of the year 9999: some issuers count in milliseconds, and dates end there."""
@@ -31,6 +34,7 @@ class ClaimRules:
         leeway_seconds: How far `nbf` and `iat` may lie ahead; the end of a token has no leeway.
         requires_expiry: Whether `exp` must be there; an answer of introspection may lack it.
         requires_topic: Whether `hub.topic` must be there.
+        policy: The site's own rules, for the grant.
     """
 
     issuer: str = ""
@@ -38,6 +42,7 @@ class ClaimRules:
     leeway_seconds: float = 30
     requires_expiry: bool = True
     requires_topic: bool = False
+    policy: Policy = ALLOW_ALL
 
 
 def grant_of(
@@ -70,6 +75,7 @@ def grant_of(
         topic=topic,
         expires_at=expires_at,
         token_id=token_id,
+        policy=rules.policy,
     )
 
 
@@ -102,7 +108,8 @@ def _owner(issuer: str, user: str, client: str, token_id: str) -> str:
     """
     if not (user or client):
         return f"token|{token_id}"
-    return "|".join(it.replace("%", "%25").replace("|", "%7C") for it in (issuer, user, client))
+    parts = (issuer, user, client) if issuer else (user, client)
+    return "|".join(it.replace("%", "%25").replace("|", "%7C") for it in parts)
 
 
 def _scope(claims: Mapping[str, Any]) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from fhircast_hub.protocol.errors import FhircastError, Unauthorized
 from fhircast_hub.security.claims import grant_of
 from fhircast_hub.security.grant import ANYBODY, Grant
 from fhircast_hub.security.jws import read_token
+from fhircast_hub.security.policy import ALLOW_ALL
 from fhircast_hub.security.remembered import Remembered
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from fhircast_hub.clock import Clock
     from fhircast_hub.security.issuers import Issuer, Issuers
     from fhircast_hub.security.keys import Key
+    from fhircast_hub.security.policy import Policy
 
 
 class Verifier(Protocol):
@@ -56,13 +58,20 @@ class Verifier(Protocol):
 
 
 class NoAuthentication:
-    """Everybody may do everything: for trying things out on one machine."""
+    """Everybody may do everything: for trying things out on one machine.
+
+    Args:
+        policy: The site's own rules.
+    """
 
     watch_seconds = 0.0
 
+    def __init__(self, policy: Policy = ALLOW_ALL) -> None:
+        self._grant = ANYBODY if policy is ALLOW_ALL else replace(ANYBODY, policy=policy)
+
     async def verify(self, authorization: str) -> Grant:
         """Return a grant for everything, whatever the header says."""
-        return ANYBODY
+        return self._grant
 
     async def withdrawn(self, token_ids: Iterable[str]) -> frozenset[str]:
         """See `Verifier.withdrawn`."""

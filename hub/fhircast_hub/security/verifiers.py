@@ -20,6 +20,7 @@ from fhircast_hub.security.keys import (
     parse_pem,
     secret_key,
 )
+from fhircast_hub.security.policy import load_policy
 from fhircast_hub.security.tokens import JwtVerifier, NoAuthentication, TokenLimits, Verifier
 
 if TYPE_CHECKING:
@@ -34,30 +35,42 @@ def verifier_of(settings: Settings, clock: Clock) -> Verifier:
     """Return what verifies tokens as the settings say.
 
     Raises:
-        SettingError: A file that they name is not usable.
+        SettingError: A file or a policy that they name is not usable.
     """
+    policy = load_policy(settings.policy)
     if settings.auth == "none":
-        return NoAuthentication()
+        return NoAuthentication(policy)
     limits = TokenLimits(settings.max_token_bytes, settings.max_cached_tokens)
+    rules = ClaimRules(
+        leeway_seconds=settings.token_leeway_seconds,
+        requires_topic=settings.require_topic,
+        policy=policy,
+    )
     if settings.auth == "introspection":
-        return _introspecting(settings, clock, limits)
+        return _introspecting(settings, clock, limits, rules)
     return JwtVerifier(
-        Issuers([_issuer(it, settings, clock) for it in _entries(settings)]),
+        Issuers([_issuer(it, settings, clock, rules) for it in _entries(settings)]),
         clock=clock,
         limits=limits,
         watch_seconds=max(settings.jwks_seconds, _LEAST_WATCH_SECONDS),
     )
 
 
-def _introspecting(settings: Settings, clock: Clock, limits: TokenLimits) -> Verifier:
-    issuer = IssuerEntry(settings.issuer, audience=_audience(settings))
+def _introspecting(
+    settings: Settings, clock: Clock, limits: TokenLimits, rules: ClaimRules
+) -> Verifier:
     return IntrospectingVerifier(
         Endpoint(
             settings.introspection_url,
             settings.introspection_client_id,
             settings.introspection_client_secret,
         ),
-        replace(_claim_rules(settings, issuer), requires_expiry=False),
+        replace(
+            rules,
+            issuer=settings.issuer,
+            audiences=frozenset(_audience(settings)),
+            requires_expiry=False,
+        ),
         clock=clock,
         fresh_seconds=settings.introspection_seconds,
         limits=limits,
@@ -88,7 +101,7 @@ def _entries(settings: Settings) -> list[IssuerEntry]:
     return [single, *entries]
 
 
-def _issuer(entry: IssuerEntry, settings: Settings, clock: Clock) -> Issuer:
+def _issuer(entry: IssuerEntry, settings: Settings, clock: Clock, rules: ClaimRules) -> Issuer:
     allowed = frozenset(settings.jwt_algorithms or PUBLIC_KEY_ALGORITHMS)
     allowed &= frozenset(entry.algorithms or PUBLIC_KEY_ALGORITHMS)
     if not allowed:
@@ -97,16 +110,8 @@ def _issuer(entry: IssuerEntry, settings: Settings, clock: Clock) -> Issuer:
             ",".join(settings.jwt_algorithms),
             f"algorithms of which each issuer in {variable_of('issuers_file')} allows one",
         )
-    return Issuer(_claim_rules(settings, entry), _source(entry, settings, clock, allowed))
-
-
-def _claim_rules(settings: Settings, entry: IssuerEntry) -> ClaimRules:
-    return ClaimRules(
-        issuer=entry.issuer,
-        audiences=frozenset(entry.audience),
-        leeway_seconds=settings.token_leeway_seconds,
-        requires_topic=settings.require_topic,
-    )
+    rules = replace(rules, issuer=entry.issuer, audiences=frozenset(entry.audience))
+    return Issuer(rules, _source(entry, settings, clock, allowed))
 
 
 def _source(

@@ -22,7 +22,6 @@ from fhircast_hub.protocol.dialects import Dialect
 from fhircast_hub.protocol.errors import FhircastError
 from fhircast_hub.protocol.session import Rules
 from fhircast_hub.protocol.subscription import LeasePolicy
-from fhircast_hub.security.policy import load_policy
 from fhircast_hub.security.verifiers import verifier_of
 from fhircast_hub.web import asyncapi, openapi
 from fhircast_hub.web.auditing import Auditing, make_recorder
@@ -67,7 +66,7 @@ def create_app(
         audit=recorder,
     )
     verifier = verifier_of(settings, clock)
-    gate = Gate(verifier, load_policy(settings.policy), settings, clock)
+    gate = Gate(verifier, settings, clock)
     tokens = TokenWatch(hub.holders, verifier)
     sockets = Sockets(hub, settings, clock, tokens, auditing)
     routes: list[BaseRoute] = [
