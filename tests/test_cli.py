@@ -141,6 +141,27 @@ async def test_serve_runs_until_it_is_told_to_stop(number: signal.Signals) -> No
             await process.wait()
 
 
+@pytest.mark.skipif(not Path("/proc/self/limits").exists(), reason="shows no limits here")
+@pytest.mark.parametrize(("connections", "is_warned"), [("100", False), ("1000", True)])
+def test_serve_says_if_the_system_allows_too_few_files(connections: str, is_warned: bool) -> None:
+    """D-43: the soft limit is raised; beyond the hard one the operator has to do something."""
+    command = f"ulimit -n 400 && ulimit -Sn 120 && exec {sys.executable} -m fhircast_hub serve"
+    with subprocess.Popen(
+        ("sh", "-c", f"{command} --port 0 --max-connections {connections}"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        limits = Path(f"/proc/{process.pid}/limits").read_text()
+        process.terminate()
+        _, errors = process.communicate(timeout=60)
+    [soft] = [line.split()[3] for line in limits.splitlines() if line.startswith("Max open files")]
+    assert soft == ("400" if is_warned else "164")
+    assert ("ulimit -n" in errors) is is_warned
+
+
 def test_serve_with_a_certificate_of_its_own_says_how_to_trust_it() -> None:
     """GEN-01: its fingerprint, and a file for clients that is gone with the hub."""
     environment = {key: it for key, it in os.environ.items() if not key.startswith("FHIRCAST_")}

@@ -95,6 +95,8 @@ def _run(settings: Settings, server: HubServer) -> None:
     from fhircast_hub.web.server import bind
 
     configure(settings.log_format, settings.log_level)  # type: ignore[arg-type]  # checked choices
+    if warning := _make_room(settings.max_connections):
+        click.echo(f"warning: {warning}", err=True)
     try:
         sock = bind(settings.host, settings.port)
     except OSError as error:
@@ -113,6 +115,29 @@ def _run(settings: Settings, server: HubServer) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stopped)
     server.run(sockets=[sock])
+
+
+_OTHER_FILES = 64
+"""Files of the process that are no connections of clients."""
+
+
+def _make_room(connections: int) -> str:
+    """Ask the system for as many open files as there may be connections; return a warning or ""."""
+    try:
+        import resource
+    except ImportError:  # Windows knows no such limit
+        return ""
+    wanted = connections + _OTHER_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    granted = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < granted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (granted, hard))
+    if granted == wanted:
+        return ""
+    return (
+        f"the system allows {hard} open files, too few for "
+        f"{variable_of('max_connections')}={connections}; raise `ulimit -n`"
+    )
 
 
 def _tell_certificate(certificate: SelfSigned, hub_url: str) -> None:
