@@ -30,7 +30,7 @@ from wire_messages import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
     from hub_server import RunningHub, StartHub
@@ -278,3 +278,20 @@ async def test_a_fhir_server_gets_every_entry(start_hub: StartHub) -> None:
     assert sorted(told.act(it) for it in kept) == [
         "open", "read-context", "start", "stop", "subscribe",
     ]  # fmt: skip
+
+
+async def test_a_request_that_is_cut_off_is_recorded(start_hub: StartHub, audit_file: Path) -> None:
+    """A caller who is known announces a body, and goes away in its middle."""
+    hub = await start(start_hub, audit_file)
+    wire = await hub.client(token_of())
+
+    async def half() -> AsyncIterator[bytes]:
+        yield b'{"timestamp":'
+        raise ConnectionAbortedError
+
+    with pytest.raises(ConnectionAbortedError):
+        await wire.http.post(hub.url, content=half(), headers={"Content-Type": "application/json"})
+    await hub.stop()
+    (event,) = recorded(audit_file)
+    assert (told.act(event), told.user(event)) == ("not-understood", "dr-1")
+    assert event["outcomeDesc"] == "500 not finished"

@@ -91,8 +91,8 @@ class Auditing:
                 except FhircastError as error:
                     self._note(request, Outcome(error.status, error.reason))
                     raise
-                except Exception:
-                    self._note(request, Outcome(500, "the hub failed"))
+                except BaseException:  # a fault, a client that went away, or the hub's end
+                    self._note(request, Outcome(500, "not finished"))
                     raise
                 self._note(request, Outcome(response.status_code))
                 return response
