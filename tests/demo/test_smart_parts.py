@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from fhircast_demo.smart import SmartSettings
 from fhircast_demo.smart.clients import registered
 from fhircast_demo.smart.expiring import Expiring
 from fhircast_demo.smart.scopes import in_words, narrow
+from fhircast_demo.smart.sessions import Sessions
+from fhircast_demo.smart.users import USERS
 from smart_browser import ORIGIN, ClockAtHand
 
 PAGE = ("fhircast/*.read", "fhircast/Patient-open.write", "user/*.rs", "user/Observation.cruds")
@@ -66,6 +69,18 @@ def test_memory_is_bounded_and_forgets() -> None:
     clock.seconds += 10
     assert memory.get("name-2") is None
     assert len(memory) == 0
+
+
+def test_one_sign_in_too_many_ends_the_oldest() -> None:
+    """SEC-01: and what hangs on it; topics stay apart."""
+    settings = SmartSettings(ORIGIN, "http://hub.test/api/hub", "s", max_sessions=1)
+    sessions = Sessions(settings, ClockAtHand())
+    first_cookie, first = sessions.sign_in(USERS["student"])
+    _cookie, second = sessions.sign_in(USERS["student"])
+    assert sessions.of_cookie(first_cookie) is None
+    assert not sessions.is_live(first.id)
+    assert sessions.is_live(second.id)
+    assert first.topic != second.topic
 
 
 def test_clients_are_exact_and_keep_their_secret() -> None:
