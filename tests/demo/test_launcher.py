@@ -3,51 +3,16 @@
 from __future__ import annotations
 
 import json
-import re
 import signal
 import socket
 import subprocess
 import sys
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+from demo_process import demo, origin_of, value_of
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-
-@contextmanager
-def demo(*flags: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Run the demo; yield the process and what it printed up to its last line."""
-    command = [sys.executable, "-u", "-m", "fhircast_hub", "demo", "--hub-port", "0", *flags]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    printed = ""
-    for line in iter(process.stdout.readline, ""):
-        printed += line
-        if "Ctrl-C" in line:
-            break
-    try:
-        yield process, printed
-    finally:
-        process.kill()
-        process.communicate()
-
-
-def value_of(printed: str, name: str) -> str:
-    found = re.search(rf"^  {re.escape(name)} +(\S+)$", printed, re.MULTILINE)
-    assert found, name
-    return found[1]
-
-
-def origin_of(printed: str) -> str:
-    found = re.search(r"http://127\.0\.0\.1:\d+", printed)
-    assert found
-    return found[0]
 
 
 def test_a_client_of_ones_own_joins_with_what_is_printed_and_is_told_the_end() -> None:
@@ -80,19 +45,38 @@ def test_a_taken_port_is_said_and_another_one_is_used() -> None:
         port = taken.getsockname()[1]
         with demo("--port", str(port)) as (_process, printed):
             assert f"port {port} is taken" in printed
-            page = httpx.get(origin_of(printed))
+            page = httpx.get(origin_of(printed), follow_redirects=True)
     assert page.status_code == 200
     assert "FHIRcast" in page.text
 
 
-@pytest.mark.parametrize(
-    ("path", "status"),
-    [("/launch", 200), ("/launch/viewer", 200), ("/launch/nothing", 404), ("/viewer", 200)],
-)
-def test_launch_values_are_handed_out(path: str, status: int) -> None:
-    """SMART-03: hub.url and hub.topic for each application; an unknown one is refused."""
+def test_the_first_sign_in_joins_the_session_that_was_printed() -> None:
+    """SMART-03, SEC-01: a client with the printed token meets the pages; later topics are new."""
+    with demo("--port", "0") as (_process, printed), httpx.Client() as browser:
+        origin = origin_of(printed)
+        topics = []
+        for user in ("radiologist", "student"):
+            browser.post(f"{origin}/login", data={"user": user, "next": "/"})
+            topics.append(browser.get(f"{origin}/ehr/session").json()["hub.topic"])
+    assert topics[0] == value_of(printed, "hub.topic")
+    assert topics[1] != topics[0]
+
+
+def test_a_service_gets_a_session_with_the_printed_secret() -> None:
+    """SMART-03: client_credentials."""
     with demo("--port", "0") as (_process, printed):
-        answer = httpx.get(origin_of(printed) + path)
-    assert answer.status_code == status
-    if "json" in answer.headers["content-type"]:
-        assert answer.json()["hub.topic"] == value_of(printed, "hub.topic")
+        answer = httpx.post(
+            f"{origin_of(printed)}/auth/token",
+            data={"grant_type": "client_credentials", "topic": "t-1"},
+            auth=(value_of(printed, "client_id"), value_of(printed, "client_secret")),
+        )
+    assert (answer.json()["hub.topic"], answer.json()["topic"]) == ("t-1", "t-1")
+    assert answer.json()["hub.url"] == value_of(printed, "hub.url")
+
+
+def test_a_redirect_uri_of_ones_own_must_be_one() -> None:
+    """SMART-05: said at the start."""
+    command = [sys.executable, "-m", "fhircast_hub", "demo", "--redirect-uri", "callback"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 2
+    assert "--redirect-uri callback" in ended.stderr
