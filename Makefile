@@ -1,5 +1,5 @@
 # Every target does its own set-up: git, make and Python 3.11 or newer are all that is needed.
-.PHONY: setup setup-demo check conformance cov fix test demo clean help
+.PHONY: setup setup-demo check conformance cov fix test fuzz audit-deps demo clean help
 .DEFAULT_GOAL := help
 
 VENV := .venv
@@ -61,5 +61,15 @@ fix: $(VENV)/.dev ## Format, and mend what can be mended
 	@$(BIN)/ruff format .
 	@$(BIN)/python tests/traceability.py
 
+INPUTS ?= 100000
+
+fuzz: $(VENV)/.dev ## Fuzz every parser; INPUTS=1000000 for a long run (atheris if installed)
+	@PYTHONPATH=tests $(BIN)/python -m security.fuzz --inputs $(INPUTS)
+
+audit-deps: $(VENV)/.dev ## Known vulnerabilities of the pinned packages; warns if it cannot ask
+	@$(BIN)/python -c 'import pip_audit' 2>/dev/null || $(BIN)/python -m pip install -q \
+		--disable-pip-version-check -c constraints.txt pip-audit || true
+	@$(BIN)/python tests/audit_deps.py
+
 clean: ## Remove what the other targets made
-	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis dist
+	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis dist fuzz-findings

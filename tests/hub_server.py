@@ -80,8 +80,8 @@ class StartHub(Protocol):
 async def running_hub(**settings: str) -> AsyncIterator[RunningHub]:
     """Run a hub on a free port."""
     checked = load_settings({}, {"port": "0", **settings})
-    sock = bind(checked.host, checked.port)
     server = _ObservedServer(checked)
+    sock = bind(checked.host, checked.port)
     serving = asyncio.create_task(server.serve([sock]))
     try:
         async with asyncio.timeout(_DEADLINE_SECONDS):

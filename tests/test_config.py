@@ -29,6 +29,20 @@ WRONG = [
     ("public_url", "hub.example.org"),
     ("public_url", "https://hub.example.org/"),
     ("public_url", "ftp://hub.example.org"),
+    ("jwks_url", "http://as.example/jwks"),
+    ("jwks_url", "https://user:secret@as.example/jwks"),
+    ("jwks_url", "https://as.example/jwks#keys"),
+    ("jwks_url", "https:///jwks"),
+    ("jwks_url", "https://[as.example/jwks"),
+    ("jwks_url", "https://as.example/my keys"),
+    ("jwks_url", "jwks.json"),
+    ("introspection_url", "http://as.example/introspect"),
+    ("introspection_seconds", "0"),
+    ("jwt_algorithms", "RS256,none"),
+    ("jwt_algorithms", "HS256"),
+    ("max_token_bytes", "0"),
+    ("public_url", "http://["),
+    ("public_url", "https:hub.example.org"),
     ("hub_path", "api"),
     ("hub_path", "/api/"),
     ("backend", "postgres://x"),
@@ -75,6 +89,11 @@ WRONG = [
     ("forwarded_header", "via"),
     ("tls_self_signed", "maybe"),
     ("ended_endpoint_seconds", "-1"),
+    ("audit_max_bytes", "1000"),
+    ("audit_keep", "-1"),
+    ("audit_fhir_url", "repository.example"),
+    ("audit_queue", "1"),
+    ("audit_required", "1"),
 ]
 
 
@@ -168,6 +187,40 @@ def test_tokens_need_a_key() -> None:
         assert not key or key not in str(refused.value)
     for key in ("k" * 32, "key.pem"):
         assert load_settings({"FHIRCAST_AUTH": "jwt", "FHIRCAST_JWT_KEY": key}).jwt_key == key
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"jwks_url": "https://as.example/jwks"},
+        {"jwks_url": "http://127.0.0.1:9/jwks"},
+        {"jwks_file": "jwks.json"},
+        {"issuers_file": "issuers.toml"},
+        {"issuers_file": "issuers.toml", "jwt_key": KEY},
+    ],
+)
+def test_keys_may_come_from_elsewhere(keys: dict[str, str]) -> None:
+    """SUB-10."""
+    assert load_settings({"FHIRCAST_AUTH": "jwt"}, keys).auth == "jwt"
+
+
+def test_keys_come_from_one_place() -> None:
+    """SUB-10: two would have to be merged, or one passed over in silence."""
+    given = {"jwks_url": "https://as.example/jwks", "jwks_file": "jwks.json"}
+    with pytest.raises(SettingError, match="FHIRCAST_JWKS_FILE"):
+        load_settings({"FHIRCAST_AUTH": "jwt"}, given)
+
+
+def test_introspection_needs_somebody_to_ask() -> None:
+    """SMART-07."""
+    with pytest.raises(SettingError, match="FHIRCAST_INTROSPECTION_URL"):
+        load_settings({"FHIRCAST_AUTH": "introspection"})
+
+
+def test_a_topic_cannot_be_demanded_of_nobody() -> None:
+    """SMART-08: without tokens there is nothing that could be bound."""
+    with pytest.raises(SettingError, match="FHIRCAST_REQUIRE_TOPIC"):
+        load_settings({"FHIRCAST_REQUIRE_TOPIC": "1"})
 
 
 def test_a_late_rejection_needs_to_know_the_requester() -> None:

@@ -47,11 +47,15 @@ class Consequence:
         topic: Of the subscription.
         failures: To tell the others by a SyncError each.
         ended: Endpoint of a subscription that ended here, "" if it goes on.
+        reason: Why it ended.
+        subject: Who held it.
     """
 
     topic: str
     failures: tuple[Failure, ...] = ()
     ended: str = ""
+    reason: CloseReason | None = None
+    subject: str = ""
 
 
 class Link:
@@ -73,11 +77,12 @@ class Link:
                 failures += outcome.failures
             if outcome.close is not None:
                 sink.close(outcome.close, outcome.frames)
-        ended = self.channel.state is State.ENDED
-        if ended:
-            self.sink = None
         it = self.channel.subscription
-        return Consequence(it.topic, failures, it.endpoint_id if ended else "")
+        if self.channel.state is not State.ENDED:
+            return Consequence(it.topic, failures)
+        self.sink = None
+        reason = self.channel.ended_for
+        return Consequence(it.topic, failures, it.endpoint_id, reason, it.subject)
 
 
 class Fanout:

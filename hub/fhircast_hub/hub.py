@@ -13,9 +13,12 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from fhircast_hub.audit.facts import Act, Fact, Outcome, caller_of
+from fhircast_hub.audit.recorder import Recorder
 from fhircast_hub.backends.base import SubscriptionReplaced, topic_of
 from fhircast_hub.clock import Clock, new_endpoint_id, new_id
 from fhircast_hub.ended import LastKnown
+from fhircast_hub.holders import TokenHolders
 from fhircast_hub.observability.logs import topic_label
 from fhircast_hub.protocol.channel_state import CloseReason
 from fhircast_hub.protocol.derive import Derive
@@ -100,16 +103,30 @@ class HubRules:
 
 
 class Hub:
-    """One process of the hub."""
+    """One process of the hub.
 
-    def __init__(self, backend: Backend, fanout: Fanout, *, rules: HubRules, clock: Clock) -> None:
+    Attributes:
+        holders: The subscriptions that were made here with a token.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        fanout: Fanout,
+        *,
+        rules: HubRules,
+        clock: Clock,
+        audit: Recorder | None = None,
+    ) -> None:
         self._backend = backend
         self._fanout = fanout
         self._rules = rules
         self._clock = clock
+        self._audit = audit or Recorder()
         self._last_known = LastKnown(
             max_endpoints=rules.max_ended, keep_seconds=rules.ended_seconds
         )
+        self.holders = TokenHolders(backend)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Deliver what is committed and let time pass, until told to stop."""
@@ -134,9 +151,9 @@ class Hub:
 
         Spec: 2.4; SUB-*, IRA-HUB-02, D-12, D-40.
         """
-        grant.require_topic(request.topic)
+        grant.require("subscribe", request.topic)
         now = self._clock.utc()
-        events = narrow_events(request.events, lambda key: grant.scopes.allow(key, "read"))
+        events = narrow_events(request.events, lambda key: grant.may_read(key, request.topic))
         lease = self._rules.leases.grant(
             request.lease_seconds, now=now, token_expires_at=grant.expires_at
         )
@@ -151,10 +168,11 @@ class Hub:
                 subscriber_name=request.subscriber_name or old.subscriber_name,
                 expires_at=self._expiry(lease),
                 token_expires_at=grant.expires_at,
+                token_id=grant.token_id,
             )
             if not await self._backend.replace(renewed):
                 raise _no_such_endpoint()
-            self._last_known.note(renewed, self._clock.monotonic())
+            self._note(renewed)
             return old.endpoint_id
         await self._backend.make_topic(request.topic, new_id(), now=now, holder=grant.subject)
         endpoint_id = new_endpoint_id()
@@ -167,9 +185,10 @@ class Hub:
             subject=grant.subject,
             expires_at=now + timedelta(seconds=self._rules.unused_seconds),
             token_expires_at=grant.expires_at,
+            token_id=grant.token_id,
         )
         await self._backend.add(subscription)
-        self._last_known.note(subscription, self._clock.monotonic())
+        self._note(subscription)
         logger.info("subscribed: topic %s, %d events", topic_label(request.topic), len(events))
         return endpoint_id
 
@@ -181,7 +200,7 @@ class Hub:
 
         Spec: 2.4; UNS-02 … UNS-05, D-48.
         """
-        grant.require_topic(request.topic)
+        grant.require("unsubscribe", request.topic)
         subscription = await self._own_subscription(request, grant)
         if not await self._backend.end(subscription.endpoint_id, CloseReason.UNSUBSCRIBED):
             raise _no_such_endpoint()
@@ -198,9 +217,7 @@ class Hub:
 
         Spec: 2.6; EVT-03, SCO-03, IRA-HUB-07.
         """
-        grant.require_topic(notification.topic)
-        name = notification.name
-        grant.scopes.require(name.key, "write", event=name.spelling)
+        grant.require_publish(notification.name, notification.topic)
         completed = self._with_post_ids(notification)
         try:
             accepted = await self._commit(completed)
@@ -218,17 +235,17 @@ class Hub:
         """Return the JSON of the current context.
 
         Raises:
-            Forbidden: The token is bound to another topic.
+            Forbidden: The token is bound to another topic, or the site's policy refuses.
             UnknownTopic: Nobody made the topic.
 
         Spec: 2.9; CTX-*, D-33.
         """
-        grant.require_topic(topic)
+        grant.require("read", topic)
         session = await self._backend.load(topic)
         if session is None:
             raise UnknownTopic
         return encode_current_context(
-            session, lambda it: grant.scopes.allow(it.key, "read"), self._rules.derive
+            session, lambda it: grant.may_read(it.key, topic), self._rules.derive
         )
 
     async def find(self, endpoint_id: str) -> Subscription | None:
@@ -279,6 +296,7 @@ class Hub:
         """Commit what channels concluded: subscriptions that ended, SyncErrors about failures."""
         for consequence in consequences:
             if consequence.ended:
+                self._record_ending(consequence)
                 try:
                     await self._backend.end(consequence.ended, CloseReason.NOT_KNOWN)
                 except FhircastError as error:  # the record expires by itself
@@ -291,6 +309,16 @@ class Hub:
                     await self._commit(self._sync_error(consequence.topic, failure))
                 except FhircastError as error:
                     logger.error("a SyncError was not committed: %s", error)
+
+    def _record_ending(self, ended: Consequence) -> None:
+        """Make an entry of an ending that nobody asked for; an unsubscribe has its own."""
+        if ended.reason is None or ended.reason is CloseReason.UNSUBSCRIBED:
+            return
+        is_lost = any(it.kind is FailureKind.CONNECTION_LOST for it in ended.failures)
+        why = "connection lost" if is_lost else ended.reason.text
+        caller = caller_of(ended.subject)
+        fact = Fact(Act.ENDED, self._clock.utc(), caller, Outcome(reason=why), ended.topic)
+        self._audit.record(fact)
 
     async def shut_down(self) -> None:
         """Tell every subscriber that the session is gone (guarantee 5)."""
@@ -402,6 +430,11 @@ class Hub:
         if len(own) != 1:
             raise _no_such_endpoint()
         return own[0]
+
+    def _note(self, subscription: Subscription) -> None:
+        """Remember what a subscribe made or renewed."""
+        self._last_known.note(subscription, self._clock.monotonic())
+        self.holders.note(subscription)
 
     def _expiry(self, lease_seconds: int) -> datetime:
         """When a record may be forgotten: a little after its channel has ended the lease."""

@@ -179,21 +179,27 @@ class HubHttp:
             raise NoAnswer(f"the hub did not answer ({type(error).__name__})") from None
         if response.is_success:
             return response
-        raise _refusal(response)
+        raise refusal_of(response)
 
 
-def _refusal(response: httpx.Response) -> RequestRefused:
+def refusal_of(response: httpx.Response) -> RequestRefused:
+    """Return what a hub's refusal says: a reason of its plain text only, and when to retry."""
     lines = response.text.strip().splitlines()
     is_text = response.headers.get("content-type", "").startswith("text/plain")
     reason = lines[0][:_MAX_REASON] if lines and is_text else ""
     status = response.status_code
     if status in {400, 409} and "version" in reason.lower():
         return VersionStale(status, reason)
+    return RequestRefused(status, reason, retry_after_seconds=_retry_after(response))
+
+
+def _retry_after(response: httpx.Response) -> float | None:
+    """Return a wait in seconds; a date, or what is no wait at all, is passed over."""
     try:
-        retry_after = float(response.headers["retry-after"])
+        seconds = float(response.headers["retry-after"])
     except (KeyError, ValueError):
-        retry_after = None
-    return RequestRefused(status, reason, retry_after_seconds=retry_after)
+        return None
+    return seconds if 0 <= seconds < float("inf") else None
 
 
 def _object(response: httpx.Response) -> Mapping[str, object]:

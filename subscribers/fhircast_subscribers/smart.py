@@ -112,7 +112,7 @@ def read_redirect(url: str, request: AuthorizationRequest) -> str:
         ValueError: The answer is to another request, or authorization was refused.
     """
     values = {name: it[0] for name, it in parse_qs(urlsplit(url).query).items()}
-    if not hmac.compare_digest(values.get("state", ""), request.state):
+    if not hmac.compare_digest(values.get("state", "").encode(), request.state.encode()):
         raise ValueError("state: not the answer to this request (SMART-05)")
     if "code" not in values:
         raise ValueError(f"authorization was refused: {values.get('error', 'no code')}")

@@ -6,8 +6,9 @@ measured 8.20 stays 8.20 when an application sends a resource on.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
@@ -24,7 +25,22 @@ Resource: TypeAlias = dict[str, Any]
 Item: TypeAlias = dict[str, Any]
 """One element of a context array: `key` and `resource`, `reference` or another value."""
 
-_DECODER = msgspec.json.Decoder(float_hook=Decimal)
+
+def _number(text: str) -> Decimal:
+    """A number with its digits; one too near to nothing for a Decimal is nothing.
+
+    It must not make the event unreadable: the hub forwards what it can read itself.
+    """
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        number = float(text)
+        if math.isinf(number):
+            raise ValueError("number out of range") from None
+        return Decimal(number)
+
+
+_DECODER = msgspec.json.Decoder(float_hook=_number)
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 
 
@@ -299,6 +315,6 @@ def _seconds(fields: Mapping[str, Any]) -> float:
     value = fields.get("hub.lease_seconds")
     try:
         seconds = float(value) if isinstance(value, int | str | Decimal) else 0.0
-    except ValueError:
+    except (ValueError, OverflowError):
         return 0.0
     return seconds if 0 < seconds < float("inf") else 0.0

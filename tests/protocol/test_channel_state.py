@@ -37,7 +37,7 @@ def test_a_channel_takes_exactly_the_steps_of_the_table(state: State, step: Step
         (CloseReason.UNSUBSCRIBED, 1000, True),
         (CloseReason.LEASE_ENDED, 1000, True),
         (CloseReason.NOT_KNOWN, 1008, True),
-        (CloseReason.DENIED, 1008, True),
+        (CloseReason.TOKEN_ENDED, 1008, True),
         (CloseReason.UNRESPONSIVE, 1008, True),
         (CloseReason.REPLACED, 1008, False),
         (CloseReason.SHUTDOWN, 1001, True),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from builders import (
     BASE,
@@ -123,6 +121,33 @@ def test_the_patient_of_a_reopen_may_be_a_reference() -> None:
     judge(session, same)
     with pytest.raises(PatientChanged):
         judge(session, other)
+
+
+def test_the_subject_of_the_anchor_tells_the_patient_where_nothing_else_does() -> None:
+    """D-11: a patient without an id does not hide whose report it is."""
+    nobody = {"resourceType": "Patient"}
+    other = {**REPORT, "subject": {"reference": "Patient/pt-2"}}
+    for session in (session_after(open_event(REPORT, nobody, STUDY)), opened()):
+        with pytest.raises(PatientChanged):
+            judge(session, open_event(other, nobody, STUDY))
+        judge(session, open_event(REPORT, nobody, STUDY))
+
+
+def test_a_reopen_that_names_no_patient_does_not_let_the_next_one_swap_it() -> None:
+    """D-11: content that was shared about one patient never shows under another."""
+    session = session_after(
+        open_event(ENCOUNTER, PATIENT), event("Encounter-open", item(ENCOUNTER))
+    )
+    with pytest.raises(PatientChanged):
+        judge(session, open_event(ENCOUNTER, PATIENT_2))
+    assert judge(session, open_event(ENCOUNTER, PATIENT)).session.current == target(ENCOUNTER)
+
+
+@pytest.mark.parametrize("subject", ["Patient/pt-1", {"reference": 1}, {"display": "somebody"}])
+def test_a_subject_that_cannot_be_read_names_nobody(subject: object) -> None:
+    """D-11: it is a fault of the profile, and judged there."""
+    session = session_after(event("Encounter-open", item({**ENCOUNTER, "subject": subject})))
+    assert [it.patient for it in session.contexts.values()] == [""]
 
 
 def test_after_its_close_a_report_may_be_opened_for_another_patient() -> None:
@@ -299,12 +324,10 @@ def test_an_open_older_than_home_open_does_not_hide_it() -> None:
     assert session.home is not None
 
 
-def test_an_open_context_knows_its_patient_and_its_resources() -> None:
-    """2.10: CONT-13 needs the resources, D-11 the patient."""
+def test_an_open_context_knows_its_resources() -> None:
+    """2.10: CONT-13 needs them."""
     context = OpenContext(open_case(1), "v1")
-    assert context.patient == "Patient/pt-1"
     assert set(context.resources()) == {DR_1, "Patient/pt-1", "ImagingStudy/is-1"}
-    assert replace(context, opened=open_event(STUDY)).patient == ""
     assert key_of(STUDY) == "study"
 
 

@@ -221,6 +221,16 @@ def test_nothing_is_shown_to_a_caller_that_may_not_read_the_open() -> None:
     assert value(shown) == {"context.type": "", "context.versionId": "v1", "context": []}
 
 
+def test_content_is_shown_to_a_caller_that_may_read_the_updates() -> None:
+    """2.3, 2.9: CTX-08, SCO-02; the item is there for everybody (IRA-HUB-14)."""
+    session = session_after(open_case(1), update_event(REPORT, "v1", [put(OBSERVATION)]))
+    keys = ["diagnosticreport-open", "diagnosticreport-update"]
+    for may_read, is_shown in ((only(*keys), True), (only(keys[0]), False)):
+        view = value(encode_current_context(session, may_read))
+        assert [it["key"] for it in view["context"]] == ["report", "patient", "study", "content"]
+        assert ("entry" in view["context"][-1]["resource"]) is is_shown
+
+
 @pytest.mark.parametrize(
     ("readable", "anchor_type", "items"),
     [

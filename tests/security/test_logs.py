@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
+import pytest
 from builders import PATIENT, TOPIC, item
 from fhircast_hub.cli.token import mint_token
-from fhircast_hub.observability.logs import says_something
+from fhircast_hub.observability.logs import configure, says_something
 from wire_messages import ALL_EVENTS, codings, open_request, request, sync_error_request
 
 if TYPE_CHECKING:
-    import pytest
     from hub_server import StartHub
 
 KEY = "a key for tests only, 32 characters and more"
@@ -27,6 +27,38 @@ def test_a_refused_upgrade_is_no_error_of_the_server(caplog: pytest.LogCaptureFi
     finally:
         server.removeFilter(says_something)
     assert [it.getMessage() for it in caplog.records] == ["something else"]
+
+
+def told(capsys: pytest.CaptureFixture[str], log_format: Literal["text", "json"]) -> list[str]:
+    """What is written of one record of each kind, at the loudest level."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    try:
+        configure(log_format, "debug")
+        logging.getLogger("fhircast_hub.hub").debug("of %s", "ours")
+        logging.getLogger("websockets.server").debug("< TEXT '%s'", "Smith-Jones")
+        logging.getLogger("httpx").info("GET %s", "/Smith-Jones")
+        logging.getLogger("asyncio").warning("strange: %s\ntask: Smith-Jones", 1)
+        try:
+            raise ValueError("Smith-Jones")
+        except ValueError:
+            logging.getLogger("uvicorn.error").exception("failed %s", "Smith-Jones")
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
+    return capsys.readouterr().err.splitlines()
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_a_library_tells_warnings_only_and_none_of_its_values(
+    log_format: Literal["text", "json"], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """SEC-03: frames, URLs and the texts of errors are what must not be told."""
+    lines = told(capsys, log_format)
+    assert [it for it in lines if "Smith-Jones" in it] == []
+    assert len(lines) == 3
+    for part, line in zip(("of ours", "strange: %s", "ValueError"), lines, strict=True):
+        assert part in line
 
 
 async def test_a_session_leaves_no_secret_in_the_log(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 from fhircast_subscribers import InvalidAnswer
-from fhircast_subscribers.http import HubHttp, bearer
+from fhircast_subscribers.http import HubHttp, bearer, refusal_of
 
 
 class Hub(httpx.AsyncBaseTransport):
@@ -52,6 +52,15 @@ async def test_plain_http_to_another_machine_is_warned_of(
     await HubHttp(hub_url, None, timeout_seconds=1).aclose()
     assert ("GEN-01" in caplog.text) == is_warned
     assert "hub.example.org" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("sent", "seconds"), [("2.5", 2.5), ("0", 0), ("nan", None), ("-1", None), ("inf", None)]
+)
+def test_a_wait_that_is_none_is_passed_over(sent: str, seconds: float | None) -> None:
+    """IRA-SUB-08: whoever waits for this must not wait for ever."""
+    answer = httpx.Response(429, headers={"retry-after": sent})
+    assert refusal_of(answer).retry_after_seconds == seconds
 
 
 async def test_token_goes_into_its_header() -> None:

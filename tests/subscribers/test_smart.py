@@ -84,7 +84,9 @@ def test_code_is_read_and_proved() -> None:
     assert (form["code"], form["code_verifier"]) == ("c-1", request.verifier)
 
 
-@pytest.mark.parametrize("query", ["code=c-1", "code=c-1&state=other", "error=access_denied"])
+@pytest.mark.parametrize(
+    "query", ["code=c-1", "code=c-1&state=other", "state=%C3%A9", "error=access_denied"]
+)
 def test_answer_to_another_request_is_not_believed(query: str) -> None:
     """SMART-05: state."""
     request = asked()

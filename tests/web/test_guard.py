@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 from fhircast_hub.protocol.errors import LimitReached, Unauthorized
 from fhircast_hub.security.grant import ANYBODY, Grant
+from fhircast_hub.security.tokens import NoAuthentication
 from fhircast_hub.web import guard
 from fhircast_hub.web.guard import TokenGuard
 
 PEER = "192.0.2.7"
 
 
-class OneToken:
+class OneToken(NoAuthentication):
     """A verifier that knows one token, and counts how often it was asked."""
 
     def __init__(self) -> None:

@@ -36,6 +36,14 @@ async def test_a_date_is_no_timestamp(hub: RunningHub) -> None:
     assert (await socket.followed())["timestamp"] == sent["timestamp"]
 
 
+@pytest.mark.parametrize("topic", ["a/b", "line\nend", "ü?#%2F", " x "])
+async def test_a_topic_may_hold_anything(hub: RunningHub, topic: str) -> None:
+    """2.9, CTX-02: what was subscribed to can be read under its own URL."""
+    await hub.wire.join(topic)
+    assert (await hub.wire.get(topic)).status_code == 200
+    assert (await hub.wire.get(topic + "\n")).text.startswith("hub.topic: no session")
+
+
 async def test_a_proprietary_event_passes_as_it_is(hub: RunningHub) -> None:
     """2.3, EVT-13: two patients or a version of its own are nobody else's business."""
     socket = await hub.wire.join(TOPIC, ["org.example.merge"])
@@ -102,7 +110,12 @@ async def test_an_extension_passes_as_it_is(hub: RunningHub) -> None:
 
 
 @pytest.mark.parametrize(
-    ("frame", "said"), [(b"\x00\x01", "a binary frame"), ('{"id":', "a frame that is no JSON")]
+    ("frame", "said"),
+    [
+        (b"\x00\x01", "a binary frame"),
+        ('{"id":', "a frame that is no JSON"),
+        ('{"id":"e-1","id":"e-2","status":500}', "a frame of ambiguous JSON"),
+    ],
 )
 async def test_a_frame_that_is_none_of_ours(
     hub: RunningHub, caplog: pytest.LogCaptureFixture, frame: str | bytes, said: str

@@ -44,7 +44,15 @@ async def read_json(request: Request, limit: int) -> Json:
         FhirError: 413 too large, 415 another media type, 400 not a JSON object.
     """
     _expect(request, _JSON_TYPES)
-    body = await read_body(request, limit)
+    return parse_json(await read_body(request, limit))
+
+
+def parse_json(body: bytes) -> Json:
+    """Return the JSON object in a body.
+
+    Raises:
+        FhirError: 400, it is none, or one that could not be written again.
+    """
     try:
         value = json.loads(body, parse_constant=_no_constant)
         _check_values(value)

@@ -19,6 +19,7 @@ class _Verbs(click.Group):
         "sub": "fhircast_hub.cli.sub:sub",
         "pub": "fhircast_hub.cli.pub:pub",
         "context": "fhircast_hub.cli.context:context",
+        "audit": "fhircast_hub.cli.audit:audit",
         "token": "fhircast_hub.cli.token:token",
         "conform": "fhircast_conformance.cli:conform",
         "conform-subscriber": "fhircast_conformance.subscriber.cli:conform_subscriber",

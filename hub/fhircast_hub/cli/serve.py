@@ -7,7 +7,8 @@ import os
 import signal
 import sys
 import tempfile
-from dataclasses import fields
+from collections.abc import Callable, Collection
+from dataclasses import Field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,31 +23,44 @@ from fhircast_hub.config import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from fhircast_hub.security.self_signed import SelfSigned
+    from fhircast_hub.web.server import HubServer
+
+_ALL = frozenset(it.name for it in fields(Settings))
 
 
-def _with_setting_flags(command: Callable[..., None]) -> Callable[..., None]:
-    """Give the command a flag for every setting; a flag wins over its variable."""
-    for it in reversed(fields(Settings)):
-        shown = ",".join(it.default) if isinstance(it.default, tuple) else it.default
-        default = "" if shown in (None, "", False) else f"  [default: {shown}]"
-        choices = it.metadata.get("choices")
-        command = click.option(
-            f"--{it.name.replace('_', '-')}",
-            it.name,
-            metavar="|".join(choices) if choices else it.metadata.get("kind", "text").upper(),
-            # A switch may stand alone: --tls-self-signed is --tls-self-signed 1.
-            is_flag=False,
-            flag_value="1" if it.metadata.get("kind") == "switch" else None,
-            help=f"{it.metadata['help']}{default}  [{variable_of(it.name)}]",
-        )(command)
-    return command
+_Decorator = Callable[[Callable[..., None]], Callable[..., None]]
+
+
+def setting_flags(names: Collection[str] = _ALL) -> _Decorator:
+    """Give a command a flag for each of these settings; a flag wins over its variable."""
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        for it in reversed(fields(Settings)):
+            if it.name in names:
+                command = _setting_flag(it)(command)
+        return command
+
+    return decorate
+
+
+def _setting_flag(it: Field[Any]) -> _Decorator:
+    shown = ",".join(it.default) if isinstance(it.default, tuple) else it.default
+    default = "" if shown in (None, "", False) else f"  [default: {shown}]"
+    choices = it.metadata.get("choices")
+    return click.option(
+        f"--{it.name.replace('_', '-')}",
+        it.name,
+        metavar="|".join(choices) if choices else it.metadata.get("kind", "text").upper(),
+        # A switch may stand alone: --tls-self-signed is --tls-self-signed 1.
+        is_flag=False,
+        flag_value="1" if it.metadata.get("kind") == "switch" else None,
+        help=f"{it.metadata['help']}{default}  [{variable_of(it.name)}]",
+    )
 
 
 @click.command()
-@_with_setting_flags
+@setting_flags()
 @click.option("--check", is_flag=True, help="Check the settings and stop.")
 def serve(check: bool, **flags: Any) -> None:
     """Run a hub until Ctrl-C or SIGTERM.
@@ -58,6 +72,7 @@ def serve(check: bool, **flags: Any) -> None:
     given = {name: value for name, value in flags.items() if value is not None}
     try:
         settings = load_settings(os.environ, given)
+        server = _server_of(settings)
     except SettingError as error:
         raise click.UsageError(str(error)) from None
     for warning in unknown_variables(os.environ):
@@ -65,15 +80,21 @@ def serve(check: bool, **flags: Any) -> None:
     if check:
         click.echo("the settings are fine")
         return
-    _run(settings)
+    _run(settings, server)
 
 
-def _run(settings: Settings) -> None:
+def _server_of(settings: Settings) -> HubServer:
     # Imported here: `serve --help` must not load the server.
-    from fhircast_hub.observability.logs import configure
-    from fhircast_hub.web.server import HubServer, bind
+    from fhircast_hub.web.server import HubServer
 
-    configure(settings.log_format)  # type: ignore[arg-type]  # a checked choice
+    return HubServer(settings)
+
+
+def _run(settings: Settings, server: HubServer) -> None:
+    from fhircast_hub.observability.logs import configure
+    from fhircast_hub.web.server import bind
+
+    configure(settings.log_format, settings.log_level)  # type: ignore[arg-type]  # checked choices
     if warning := _make_room(settings.max_connections):
         click.echo(f"warning: {warning}", err=True)
     try:
@@ -83,7 +104,6 @@ def _run(settings: Settings) -> None:
             f"cannot listen on {settings.host}:{settings.port}: {error.strerror}; "
             "choose another with --port (0 takes any free one)"
         ) from None
-    server = HubServer(settings)
     host, port = sock.getsockname()[:2]
     hub_url = server.hub_url_at(port)
     click.echo(f"hub.url    {hub_url}")

@@ -6,9 +6,8 @@ wrong value stops the start with one line that says which and what is allowed.
 
 from __future__ import annotations
 
-from fhircast_hub.config.checks import is_loopback
 from fhircast_hub.config.loading import load_settings, unknown_variables
-from fhircast_hub.config.names import SettingError, variable_of
+from fhircast_hub.config.names import SettingError, is_loopback, variable_of
 from fhircast_hub.config.table import Settings
 
 __all__ = [

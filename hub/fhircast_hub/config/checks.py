@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-import ipaddress
 import ssl
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from fhircast_hub.config.names import SettingError, variable_of
+from fhircast_hub.config.names import SettingError, is_loopback, variable_of
+from fhircast_hub.config.values import SECURE_URL
 
 if TYPE_CHECKING:
     from fhircast_hub.config.table import Settings
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether an address can be reached from this machine only."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 def with_profile_defaults(settings: Settings) -> Settings:
@@ -49,6 +39,12 @@ def check(settings: Settings) -> Settings:
             str(settings.lease_default_seconds),
             f"at most {variable_of('lease_max_seconds')} ({settings.lease_max_seconds})",
         )
+    if settings.audit_required and not (settings.audit_file or settings.audit_fhir_url):
+        raise SettingError(
+            variable_of("audit_required"),
+            "1",
+            f"0, or 1 beside {variable_of('audit_file')} or {variable_of('audit_fhir_url')}",
+        )
     if "post" in settings.strict and "post-without-id" in settings.dialects:
         raise SettingError(
             variable_of("strict"),
@@ -71,11 +67,36 @@ def _check_access(settings: Settings) -> None:
             "late",
             f"at-once with {variable_of('auth')}=none, where requesters cannot be told apart",
         )
-    key = settings.jwt_key
-    if settings.auth == "jwt" and not (key.endswith(".pem") or len(key) >= 32):
+    if settings.auth == "jwt":
+        _check_keys(settings)
+    if settings.auth == "introspection" and not settings.introspection_url:
+        raise SettingError(variable_of("introspection_url"), "", SECURE_URL)
+    if settings.auth == "none" and settings.require_topic:
         raise SettingError(
-            variable_of("jwt_key"), "…", "a secret of 32 characters or more, or a .pem file"
+            variable_of("require_topic"), "1", f"0 with {variable_of('auth')}=none: no tokens"
         )
+
+
+def _check_keys(settings: Settings) -> None:
+    key = settings.jwt_key
+    if key and not (key.endswith(".pem") or len(key) >= MIN_SECRET_LENGTH):
+        raise SettingError(variable_of("jwt_key"), "…", JWT_KEY)
+    given = [it for it in ("jwt_key", "jwks_file", "jwks_url") if getattr(settings, it)]
+    if len(given) > 1:
+        raise SettingError(
+            variable_of(given[1]), "…", f"nothing beside {variable_of(given[0])}: one is used"
+        )
+    if not given and not settings.issuers_file:
+        raise SettingError(
+            variable_of("jwt_key"),
+            "",
+            f"{JWT_KEY}; or {variable_of('jwks_url')}, {variable_of('jwks_file')} or "
+            f"{variable_of('issuers_file')} instead",
+        )
+
+
+MIN_SECRET_LENGTH = 32
+JWT_KEY = f"a secret of {MIN_SECRET_LENGTH} characters or more, or a .pem file"
 
 
 def _check_tls(settings: Settings) -> None:

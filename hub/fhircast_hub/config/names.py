@@ -1,6 +1,8 @@
-"""What a setting is called, and the error that names it."""
+"""What a setting is called, the error that names it, and which addresses are this machine's."""
 
 from __future__ import annotations
+
+import ipaddress
 
 PREFIX = "FHIRCAST_"
 
@@ -20,3 +22,13 @@ class SettingError(ValueError):
 def variable_of(name: str) -> str:
     """Return the environment variable of a setting."""
     return PREFIX + name.upper()
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether an address can be reached from this machine only."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False

@@ -64,15 +64,55 @@ class Settings:
         "forwarded",
     )
     backend: str = _setting("memory://", "Where sessions are kept.", kind="backend")
-    auth: str = _choice("none", "How callers prove who they are.", "none", "jwt")
+    auth: str = _choice("none", "How callers prove who they are.", "none", "jwt", "introspection")
     allow_insecure: bool = _setting(
         False, "Allow auth none, and http, on an address that is not loopback.", kind="switch"
     )
     jwt_key: str = _setting(
         "", "HS256 secret (32 characters or more) or path of a PEM public key.", secret=True
     )
+    jwks_file: str = _setting("", "File with the issuer's keys (JWKS), read again when it changes.")
+    jwks_url: str = _setting(
+        "", "URL of the issuer's keys (JWKS); https, or http on loopback.", kind="secure-url"
+    )
+    jwks_seconds: float = _seconds(300, "How long fetched keys are used without asking again.")
+    jwks_retry_seconds: float = _seconds(
+        10, "Least time between two fetches, however many tokens name unknown keys."
+    )
+    jwks_stale_seconds: float = _seconds(
+        86_400, "How long fetched keys are used while they cannot be fetched again."
+    )
+    issuers_file: str = _setting(
+        "", "TOML or JSON file with further issuers, each with its keys and audience."
+    )
+    jwt_algorithms: tuple[str, ...] = _names(
+        "Algorithms allowed for public keys, comma separated; empty: all that fit the key.",
+        *("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
+        *("ES256", "ES384", "ES512", "EdDSA"),
+    )
     issuer: str = _setting("", "The iss that tokens must carry; empty: any.")
     audience: str = _setting("", "The aud that tokens must carry; empty: any.")
+    introspection_url: str = _setting(
+        "", "Where opaque tokens are asked about (RFC 7662).", kind="secure-url"
+    )
+    introspection_client_id: str = _setting("", "Name of the hub at that URL; empty: none.")
+    introspection_client_secret: str = _setting("", "Its secret.", secret=True)
+    introspection_seconds: float = _seconds(
+        60,
+        "How long an answer holds, and how often tokens of subscriptions are asked about again.",
+        least=0.1,
+    )
+    token_leeway_seconds: float = _seconds(
+        30, "How far nbf and iat of a token may lie ahead; its end has no leeway."
+    )
+    require_topic: bool = _setting(
+        False, "Refuse tokens that are bound to no topic (hub.topic).", kind="switch"
+    )
+    policy: str = _setting(
+        "", "A site's own rules, as package.module:attribute; they can only take away."
+    )
+    max_token_bytes: int = _count(8192, "Length of a token; a longer one is refused unread.")
+    max_cached_tokens: int = _count(10_000, "Verified tokens remembered until they end.")
     profile: str = _choice("base", "Rules that bind: FHIRcast, or IHE IRA too.", "base", "ira")
     dialects: tuple[str, ...] = _names(
         "Ways of deployed applications to understand, comma separated.",
@@ -118,7 +158,7 @@ class Settings:
     reject: str = _choice(
         "at-once",
         "When a request that does not fit the state is refused: with the answer, or by a SyncError "
-        "to the requester after a 202 (needs auth jwt).",
+        "to the requester after a 202 (not with auth none).",
         "at-once",
         "late",
     )
@@ -180,6 +220,21 @@ class Settings:
         (),
         "Origins of browser pages that may call the hub, comma separated; * for all.",
         kind="origins",
+    )
+    log_level: str = _choice("info", "The least of what is logged.", "debug", "info", "warning")
+    audit_file: str = _setting(
+        "", "File of the audit trail: every request as a chained line; empty: none."
+    )
+    audit_max_bytes: int = _count(
+        67_108_864, "Size beyond which a new audit file is begun.", least=65_536
+    )
+    audit_keep: int = _count(30, "Rotated audit files kept, the newest; 0 keeps all.", least=0)
+    audit_fhir_url: str = _setting(
+        "", "FHIR server that gets every entry as an AuditEvent; empty: none.", kind="url"
+    )
+    audit_queue: int = _count(10_000, "Audit entries that may wait to be written.", least=2)
+    audit_required: bool = _setting(
+        False, "Refuse with 503 what the audit trail cannot record.", kind="switch"
     )
     log_format: str = _choice("text", "Form of the log on standard error.", "text", "json")
 

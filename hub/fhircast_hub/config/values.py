@@ -7,7 +7,7 @@ import math
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from fhircast_hub.config.names import SettingError
+from fhircast_hub.config.names import SettingError, is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,14 +41,32 @@ def parse_value(variable: str, text: str, metadata: Mapping[str, Any]) -> Any:
             if not _is_path(text):
                 raise SettingError(variable, text, "a path that starts and does not end with /")
         case "url":
-            if text and (urlsplit(text).scheme not in {"http", "https"} or text.endswith("/")):
+            if text and not _is_url(text):
                 raise SettingError(variable, text, "an http(s) URL that does not end with /")
+        case "secure-url":
+            if text and not is_secure_url(text):
+                raise SettingError(variable, text, SECURE_URL)
         case "backend":
             if text != "memory://":
                 raise SettingError(variable, text, "memory://")
         case _:
             pass
     return text
+
+
+SECURE_URL = "an https URL, or an http one on loopback, without user and fragment"
+
+
+def is_secure_url(text: str) -> bool:
+    """Tell whether what is sent to this URL, and comes from it, can be trusted on its way."""
+    try:
+        it = urlsplit(text)
+        host = it.hostname or ""
+    except ValueError:
+        return False
+    if not host or it.username is not None or it.fragment or not text.isprintable() or " " in text:
+        return False
+    return it.scheme == "https" or (it.scheme == "http" and is_loopback(host))
 
 
 def _parse_list(
@@ -89,6 +107,14 @@ def _is_network(text: str) -> bool:
     return True
 
 
+def _is_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+    except ValueError:  # a bracket without its other half
+        return False
+    return parts.scheme in {"http", "https"} and bool(parts.netloc) and not text.endswith("/")
+
+
 def _is_path(text: str) -> bool:
     return text.startswith("/") and not text.endswith("/")
 
@@ -99,7 +125,7 @@ def _parse_number(variable: str, text: str, kind: str, least: float) -> float:
         number = float(text) if kind == "seconds" else int(text)
     except ValueError:
         number = math.nan
-    if not (least <= number <= most) or math.isinf(number):
+    if not (least <= number <= most) or number == math.inf:
         unit = "a number of seconds" if kind == "seconds" else "a whole number"
         raise SettingError(
             variable, text, f"{unit} from {least:g}" + (f" to {most:g}" if kind == "port" else "")

@@ -7,7 +7,9 @@ import json
 import logging
 import sys
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Literal
+
+_OURS = ("fhircast_hub", "fhircast_subscribers", "fhircast_demo")
 
 _NOTHING = frozenset(
     {
@@ -19,19 +21,43 @@ _NOTHING = frozenset(
 )
 
 
-def configure(log_format: Literal["text", "json"]) -> None:
-    """Send the logs of the hub and its server to standard error in this format."""
+def configure(
+    log_format: Literal["text", "json"], level: Literal["debug", "info", "warning"] = "info"
+) -> None:
+    """Send the logs of the hub and its server to standard error.
+
+    Args:
+        log_format: One line of text or one JSON object for each event.
+        level: The least of what is told. Libraries speak from warnings on, at every level: what
+            they tell below that is what they transport.
+    """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_JsonFormatter() if log_format == "json" else _TextFormatter())
+    handler.addFilter(may_be_told)
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(logging.INFO)
-    for chatty in ("uvicorn.access", "httpx", "websockets"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
-    # A refused upgrade would be logged with its path, and the path of a socket is a secret.
-    server = logging.getLogger("uvicorn.error")
-    server.setLevel(logging.WARNING)
-    server.addFilter(says_something)
+    root.setLevel(logging.getLevelNamesMapping()[level.upper()])
+
+
+def may_be_told(record: logging.LogRecord) -> bool:
+    """Tell whether a record may be written: ours, or a warning of a library without its values.
+
+    A library cannot know what is secret here: paths of sockets are, and so is every frame. It is
+    held back at the handler, so nothing that sets the levels of loggers can let it through.
+
+    Spec: SEC-03.
+    """
+    return _is_ours(record) or (record.levelno >= logging.WARNING and says_something(record))
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    return record.name.partition(".")[0] in _OURS
+
+
+def _text_of(record: logging.LogRecord) -> str:
+    if _is_ours(record):
+        return record.getMessage()
+    return str(record.msg).partition("\n")[0]  # asyncio lists reprs of tasks in further lines
 
 
 def topic_label(topic: str) -> str:
@@ -49,12 +75,9 @@ def says_something(record: logging.LogRecord) -> bool:
 
 
 class _TextFormatter(logging.Formatter):
-    def __init__(self) -> None:
-        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s", "%H:%M:%S")
-
-    def formatException(self, ei: Any) -> str:  # noqa: N802 - the name is logging's
-        """Return the kind of an error only: its text and its frames may hold anything."""
-        return str(ei[0].__name__)
+    def format(self, record: logging.LogRecord) -> str:
+        at = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")
+        return f"{at} {record.levelname} {record.name}: {_text_of(record)}{_kind_of_error(record)}"
 
 
 class _JsonFormatter(logging.Formatter):
@@ -63,8 +86,15 @@ class _JsonFormatter(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": _text_of(record),
         }
-        if record.exc_info and record.exc_info[0] is not None:
-            line["error"] = record.exc_info[0].__name__  # the text of an error may hold anything
+        if kind := _kind_of_error(record):
+            line["error"] = kind.strip()
         return json.dumps(line)
+
+
+def _kind_of_error(record: logging.LogRecord) -> str:
+    """Return the kind of an error only: its text and its frames may hold anything."""
+    if not record.exc_info or record.exc_info[0] is None:
+        return ""
+    return f" {record.exc_info[0].__name__}"

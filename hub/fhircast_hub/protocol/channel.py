@@ -75,6 +75,7 @@ class Channel:
         subscription: The record; replaced by a re-subscribe.
         state: Where the channel stands.
         acknowledges: Whether the subscriber ever answered with a status (D-41).
+        ended_for: Why it ended, None while it goes on.
         shown: What the subscriber was last told to show (DER-02).
     """
 
@@ -91,6 +92,7 @@ class Channel:
         "_shown_at",
         "_unanswered",
         "acknowledges",
+        "ended_for",
         "shown",
         "state",
         "subscription",
@@ -100,6 +102,7 @@ class Channel:
         self.subscription = subscription
         self.state = State.WAITING
         self.acknowledges = False
+        self.ended_for: CloseReason | None = None
         self.shown: Mapping[str, str] = NOTHING_SHOWN
         self._rules = rules
         self._shown_at: datetime | None = None
@@ -350,6 +353,7 @@ class Channel:
             return NOTHING
         was_connected = self.is_connected
         self._step(Step.FINISHED)
+        self.ended_for = reason
         self._forget()
         if not was_connected:
             return NOTHING

@@ -75,7 +75,7 @@ class CloseReason(Enum):
     UNSUBSCRIBED = (1000, "unsubscribed", True)
     LEASE_ENDED = (1000, "lease ended", True)
     NOT_KNOWN = (1008, "no such subscription", True)
-    DENIED = (1008, "denied", True)
+    TOKEN_ENDED = (1008, "the token is not valid any more", True)
     UNRESPONSIVE = (1008, "no acknowledgements", True)
     TOO_SLOW = (1008, "too slow to receive", True)
     FLOODING = (1008, "too many frames", True)

@@ -29,6 +29,7 @@ from fhircast_hub.protocol.errors import (
     VersionConflict,
 )
 from fhircast_hub.protocol.events import SYNC_ERROR, EventKind, required_keys
+from fhircast_hub.protocol.links import patient_named
 from fhircast_hub.protocol.profiles import profile_faults
 from fhircast_hub.protocol.selection import without_unknown
 from fhircast_hub.protocol.syncerror import check_sync_error, failed_event_id
@@ -141,15 +142,16 @@ def _open(
         raise LimitReached(
             f"context: {rules.max_open_contexts} contexts are open; close one first", rule="TAB-01"
         )
-    opened = OpenContext(notification, version_id)
+    patient = patient_named(notification)
+    opened = OpenContext(notification, version_id, patient=patient)
     if known is not None:
-        if known.patient and opened.patient and known.patient != opened.patient:
+        if known.patient and patient and known.patient != patient:
             raise PatientChanged(notification.name.spelling)
         if not _is_newest_open(session, notification):
             # Subscribers pass an older open over (EVT-10), so it must not move any version either.
             broadcast = notification.with_versions(known.version_id)
             return _accepted(session, broadcast, known.version_id)
-        opened = replace(opened, content=known.content)
+        opened = replace(opened, content=known.content, patient=patient or known.patient)
     broadcast = notification.with_versions(version_id, known.version_id if known else "")
     others = {key: value for key, value in session.contexts.items() if key != anchor}
     after = replace(session, contexts={**others, anchor: replace(opened, opened=broadcast)})

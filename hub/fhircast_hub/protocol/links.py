@@ -18,6 +18,8 @@ from fhircast_hub.protocol.messages import decode_part, reference_key
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from fhircast_hub.protocol.messages import EventNotification
+
 _UID_SYSTEM = "urn:dicom:uid"
 
 
@@ -68,6 +70,36 @@ class _Linked(msgspec.Struct, frozen=True):
         """The studies that a report names, in the way of R4 or of R5 (D-37)."""
         named = (reference_key(it.reference) for it in (*self.study, *self.imaging_study))
         return set(filter(None, named))
+
+
+class _Subject(msgspec.Struct, frozen=True):
+    subject: _Reference | None = None
+
+
+def patient_named(opened: EventNotification) -> str:
+    """Return the "Patient/id" that an open is about, "" if it names none.
+
+    What the context says comes first; where it has no patient, or one without an id, the subject
+    of its anchor tells, or that of the study.
+
+    Spec: 2.10, RAD-148; D-11.
+    """
+    subjects = (
+        _subject_of(it.resource)
+        for key in (opened.name.anchor_key, "study")
+        for it in opened.entries(key)
+        if it.head is not None
+    )
+    named = (*(it.target for it in opened.entries("patient")), *subjects)
+    return next((it for it in named if it.startswith("Patient/")), "")
+
+
+def _subject_of(resource: bytes) -> str:
+    try:
+        subject = msgspec.json.decode(resource, type=_Subject).subject
+    except msgspec.ValidationError:  # a fault of the profile, which is not judged here
+        return ""
+    return reference_key(subject.reference) if subject else ""
 
 
 def check_links(

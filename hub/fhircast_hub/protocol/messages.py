@@ -18,6 +18,7 @@ from msgspec import Raw
 
 from fhircast_hub.protocol.errors import InvalidRequest
 from fhircast_hub.protocol.events import EventKind, EventName, parse_event_name
+from fhircast_hub.protocol.json_text import AmbiguousJson, canonical_json, read_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -255,13 +256,13 @@ def parse_response(frame: str | bytes) -> NotificationResponse | None:
     """Return the notification response in a frame, None if the frame is something else (D-38).
 
     Read tolerantly: the status may be a number or a numeric string; anything else counts as a plain
-    receipt.
+    receipt. What can be read two ways is none.
 
     Spec: 2.5; ACK-05, D-04.
     """
     try:
-        response = msgspec.json.decode(frame, type=_Response)
-    except (ValueError, RecursionError):
+        response = msgspec.convert(read_json(frame), _Response)
+    except ValueError:
         return None
     if isinstance(response.status, bool) or not isinstance(response.status, int | float | str):
         return NotificationResponse(response.id, None)
@@ -402,8 +403,12 @@ def _parse_references(raw: bytes) -> tuple[bytes, ...]:
 def _digest(body: bytes) -> bytes:
     """Return a digest of the JSON value, whatever its spacing and the order of its fields (D-28).
 
-    Reads the whole body, so it is also what proves that every byte of it is JSON in UTF-8.
+    Reads the whole body, so it is also what proves that every byte of it is JSON in UTF-8, and that
+    all its readers read the same.
     """
     value = _decode(body, object, "body", "GEN-01")
-    canonical = msgspec.json.encode(value, order="sorted")
+    try:
+        canonical = canonical_json(body, value)
+    except AmbiguousJson as problem:
+        raise InvalidRequest("body", str(problem), rule="GEN-01") from None
     return hashlib.blake2b(canonical, digest_size=16).digest()

@@ -75,23 +75,19 @@ class OpenContext:
         opened: The open as it was broadcast, with the version first distributed.
         version_id: The newest version.
         content: Resources shared since the open.
+        patient: Whose context it is: the "Patient/id" that its last open named, or if that named
+            none the one before (D-11); "" if none ever did.
     """
 
     opened: EventNotification
     version_id: str
     content: Content = field(default_factory=Content)
+    patient: str = ""
 
     @property
     def anchor_type(self) -> str:
         """Resource type of the anchor."""
         return self.opened.name.anchor_type or ""
-
-    @property
-    def patient(self) -> str:
-        """The "Patient/id" of the open event, "" if it holds none."""
-        for entry in self.opened.entries("patient"):
-            return entry.target
-        return ""
 
     def resources(self) -> dict[str, bytes]:
         """Return the resources of the open event by "Type/id"; b"" for one it only refers to."""

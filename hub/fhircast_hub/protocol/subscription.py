@@ -56,6 +56,7 @@ class Subscription:
         subject: Who holds it, from the token; only the same subject may change it.
         expires_at: When the record is forgotten if nobody connects or renews, aware UTC.
         token_expires_at: End of the token that it was asked with, None for a caller without one.
+        token_id: Digest of that token, "" for a caller without one.
     """
 
     topic: str
@@ -66,6 +67,7 @@ class Subscription:
     subject: str
     expires_at: datetime
     token_expires_at: datetime | None = None
+    token_id: str = ""
 
     def lease_left(self, now: datetime) -> int:
         """Return the lease of a connection made now: not beyond the token's life (SUB-09)."""

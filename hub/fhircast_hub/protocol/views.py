@@ -10,6 +10,7 @@ from msgspec import Raw
 
 from fhircast_hub.protocol.delivery import NOTHING_SHOWN
 from fhircast_hub.protocol.derive import Derive, contexts_of, derived_opens, is_derived_from
+from fhircast_hub.protocol.events import parse_event_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -116,8 +117,9 @@ def encode_current_context(
     """Return the answer to a GET of the current context.
 
     The resources of the open stand as they were opened; what changed since is in the `content`
-    Bundle (CTX-07). A caller that may not read the open itself sees the most specific of the opens
-    derived from it that it may read, without content, or nothing.
+    Bundle (CTX-07), which stays empty for a caller that may not read the updates it comes from.
+    A caller that may not read the open itself sees the most specific of the opens derived from it
+    that it may read, without content, or nothing.
 
     Args:
         session: The state of the topic.
@@ -130,7 +132,8 @@ def encode_current_context(
     if current is None:
         return _encode_view("", session.version_id, [])
     if may_read(current.opened.name):
-        content = {"key": "content", "resource": _content_bundle(current)}
+        reads_updates = may_read(parse_event_name(f"{current.anchor_type}-update"))
+        content = {"key": "content", "resource": _content_bundle(current, is_shown=reads_updates)}
         items: list[object] = [Raw(entry.raw) for entry in current.opened.context]
         return _encode_view(current.anchor_type, current.version_id, [*items, content])
     if derive is not Derive.OFF:
@@ -147,10 +150,10 @@ def _encode_view(anchor_type: str, version_id: str, context: list[object]) -> by
     )
 
 
-def _content_bundle(context: OpenContext) -> dict[str, object]:
+def _content_bundle(context: OpenContext, *, is_shown: bool) -> dict[str, object]:
     entries = [
         {"fullUrl": shared.full_url or key, "resource": Raw(shared.resource)}
-        for key, shared in context.content
+        for key, shared in (context.content if is_shown else ())
     ]
     return {
         "resourceType": "Bundle",

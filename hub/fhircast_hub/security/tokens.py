@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any, Protocol
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
-import jwt
-
-from fhircast_hub.protocol.errors import Unauthorized
-from fhircast_hub.protocol.scopes import parse_scopes
+from fhircast_hub.protocol.errors import FhircastError, Unauthorized
+from fhircast_hub.security.claims import grant_of
 from fhircast_hub.security.grant import ANYBODY, Grant
+from fhircast_hub.security.jws import read_token
+from fhircast_hub.security.remembered import Remembered
 
-_PUBLIC_KEY_ALGORITHMS = ("RS256", "ES256", "EdDSA")
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from fhircast_hub.clock import Clock
+    from fhircast_hub.security.issuers import Issuer, Issuers
+    from fhircast_hub.security.keys import Key
 
 
 class Verifier(Protocol):
-    """Turns an Authorization header into a grant."""
+    """Turns an Authorization header into a grant.
+
+    Attributes:
+        watch_seconds: How often the tokens of subscriptions are to be looked at again, 0 for never:
+            then they end at their end and not before.
+    """
+
+    watch_seconds: float
 
     async def verify(self, authorization: str) -> Grant:
         """Return what the caller may do.
@@ -26,70 +38,145 @@ class Verifier(Protocol):
 
         Raises:
             Unauthorized: No bearer token, or one that is not valid.
+            Forbidden: A token that is bound to no topic, where that is demanded.
+            Unavailable: It cannot be told now.
         """
+        ...
+
+    async def withdrawn(self, token_ids: Iterable[str]) -> frozenset[str]:
+        """Return which of these tokens were valid and are so no more, by their digests.
+
+        A token that cannot be judged (not known here, or nobody to ask) is not among them.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections."""
         ...
 
 
 class NoAuthentication:
     """Everybody may do everything: for trying things out on one machine."""
 
+    watch_seconds = 0.0
+
     async def verify(self, authorization: str) -> Grant:
         """Return a grant for everything, whatever the header says."""
         return ANYBODY
 
+    async def withdrawn(self, token_ids: Iterable[str]) -> frozenset[str]:
+        """See `Verifier.withdrawn`."""
+        return frozenset()
 
-class JwtVerifier:
-    """JSON Web Tokens signed with one key that both sides know, or with its private half.
+    async def close(self) -> None:
+        """See `Verifier.close`."""
 
-    The algorithm is fixed by the kind of key and never taken from the token.
+
+@dataclass(frozen=True, slots=True)
+class TokenLimits:
+    """Bounds of what is read and remembered.
+
+    Attributes:
+        max_bytes: Length of a token; a longer one is refused unread.
+        max_cached: Verified tokens that are remembered.
     """
 
-    def __init__(self, key: str, *, issuer: str = "", audience: str = "") -> None:
-        self._key, self._algorithms = _load_key(key)
-        self._issuer = issuer or None
-        self._audience = audience or None
+    max_bytes: int = 8192
+    max_cached: int = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Verified:
+    grant: Grant
+    issuer: Issuer
+    key: Key
+
+
+class JwtVerifier:
+    """JSON Web Tokens that are signed with a key of a trusted issuer.
+
+    What was verified once is remembered until its end, and holds as long as the issuer has the key.
+
+    Args:
+        issuers: Whom to believe.
+        clock: Where the time comes from.
+        limits: Bounds.
+        watch_seconds: How often to look whether keys were withdrawn.
+    """
+
+    def __init__(
+        self,
+        issuers: Issuers,
+        *,
+        clock: Clock,
+        limits: TokenLimits | None = None,
+        watch_seconds: float = 0,
+    ) -> None:
+        self._issuers = issuers
+        self._clock = clock
+        self._limits = limits or TokenLimits()
+        self._known: Remembered[_Verified] = Remembered(self._limits.max_cached)
+        self.watch_seconds = watch_seconds
 
     async def verify(self, authorization: str) -> Grant:
         """See `Verifier.verify`.
 
-        Spec: SUB-10, SMART-08.
+        Spec: SUB-10, SMART-07, SMART-08.
         """
-        scheme, _, token = authorization.partition(" ")
-        if scheme.lower() != "bearer" or not token:
-            raise Unauthorized("Authorization: a bearer token is needed", rule="SUB-10")
-        try:
-            claims = jwt.decode(
-                token.strip(),
-                self._key,
-                algorithms=self._algorithms,
-                issuer=self._issuer,
-                audience=self._audience,
-                options={"require": ["exp"], "verify_aud": self._audience is not None},
-            )
-        except jwt.ExpiredSignatureError:
-            raise Unauthorized("Authorization: the token has expired", rule="SUB-10") from None
-        except jwt.PyJWTError:
-            raise Unauthorized("Authorization: the token is not valid", rule="SUB-10") from None
-        return _grant(claims)
+        text = bearer_token(authorization, self._limits.max_bytes)
+        token_id = digest(text)
+        known = self._known.get(token_id)
+        if known is not None and await self._holds(known):
+            return known.grant
+        token = read_token(text)
+        issuer = self._issuers.of(token)
+        key = await issuer.key_of(token)
+        now = self._clock.utc()
+        grant = grant_of(token.claims, issuer.rules, now=now, token_id=token_id)
+        self._known.put(token_id, _Verified(grant, issuer, key))
+        return grant
+
+    async def withdrawn(self, token_ids: Iterable[str]) -> frozenset[str]:
+        """See `Verifier.withdrawn`: those whose key the issuer does not have any more."""
+        ended = set()
+        for token_id in token_ids:
+            known = self._known.get(token_id)
+            try:
+                if known is not None and not await _has_key(known):
+                    ended.add(token_id)
+            except FhircastError:
+                continue
+        return frozenset(ended)
+
+    async def close(self) -> None:
+        """See `Verifier.close`."""
+        await self._issuers.close()
+
+    async def _holds(self, known: _Verified) -> bool:
+        return not known.grant.has_expired(self._clock.utc()) and await _has_key(known)
 
 
-_LAST_SECOND = 253_402_300_799
-"""Of the year 9999: some issuers count in milliseconds, and dates end there."""
+async def _has_key(verified: _Verified) -> bool:
+    return verified.key in await verified.issuer.source.keys()
 
 
-def _grant(claims: dict[str, Any]) -> Grant:
-    subject, client = str(claims.get("sub", "")), str(claims.get("client_id", ""))
-    return Grant(
-        subject=f"{subject}|{client}",
-        client_name=client or subject or "subscriber",
-        scopes=parse_scopes(str(claims.get("scope", ""))),
-        topic=str(claims.get("hub.topic", "")),
-        expires_at=datetime.fromtimestamp(min(int(claims["exp"]), _LAST_SECOND), UTC),
-    )
+def bearer_token(authorization: str, max_bytes: int) -> str:
+    """Return the token of an Authorization header (RFC 6750, 2.1).
+
+    Raises:
+        Unauthorized: There is none, or it is too long.
+    """
+    scheme, _, token = authorization.partition(" ")
+    token = token.strip()
+    if scheme.lower() != "bearer" or not token:
+        raise Unauthorized("Authorization: a bearer token is needed", rule="SUB-10")
+    if len(token) > max_bytes:
+        raise Unauthorized(
+            f"Authorization: the token is longer than {max_bytes} bytes", rule="SUB-10"
+        )
+    return token
 
 
-def _load_key(key: str) -> tuple[Any, tuple[str, ...]]:
-    """Return the key and the algorithms of its kind: a PEM file's, or a shared secret's."""
-    if key.endswith(".pem"):
-        return Path(key).read_text(), _PUBLIC_KEY_ALGORITHMS
-    return key, ("HS256",)
+def digest(token: str) -> str:
+    """Return what stands for a token where it must not be kept."""
+    return hashlib.sha256(token.encode(errors="surrogateescape")).hexdigest()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from fhircast_hub.backends.base import Backend, BackendLimits
@@ -22,16 +22,20 @@ from fhircast_hub.protocol.dialects import Dialect
 from fhircast_hub.protocol.errors import FhircastError
 from fhircast_hub.protocol.session import Rules
 from fhircast_hub.protocol.subscription import LeasePolicy
-from fhircast_hub.security.tokens import JwtVerifier, NoAuthentication, Verifier
+from fhircast_hub.security.policy import load_policy
+from fhircast_hub.security.verifiers import verifier_of
+from fhircast_hub.web import asyncapi, openapi
+from fhircast_hub.web.auditing import Auditing, make_recorder
 from fhircast_hub.web.errors import FaultAnswers, answer_refusal
 from fhircast_hub.web.forwarded import TrustedProxies
 from fhircast_hub.web.gate import Gate
 from fhircast_hub.web.layers import AllowedOrigins, AnswerHeaders, ClientBehindProxy
 from fhircast_hub.web.routes import HubRoutes
 from fhircast_hub.web.sockets import Sockets
+from fhircast_hub.web.token_watch import TokenWatch
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from starlette.requests import Request
 
@@ -47,35 +51,48 @@ def create_app(
         settings: Complete settings, from `load_settings`.
         backend: Where sessions are kept; by default what the settings name.
         clock: Where the time comes from; by default the machine's.
+
+    Raises:
+        SettingError: A file or a policy that the settings name is not usable.
     """
     clock = clock or SystemClock()
+    recorder = make_recorder(settings, clock)
+    auditing = Auditing(recorder, clock)
     backend = backend or MemoryBackend(_backend_limits(settings))
     hub = Hub(
         backend,
         Fanout(_channel_rules(settings), Derive(settings.derive)),
         rules=_hub_rules(settings),
         clock=clock,
+        audit=recorder,
     )
-    gate = Gate(_verifier(settings), settings, clock)
-    sockets = Sockets(hub, settings, clock)
+    verifier = verifier_of(settings, clock)
+    gate = Gate(verifier, load_policy(settings.policy), settings, clock)
+    tokens = TokenWatch(hub.holders, verifier)
+    sockets = Sockets(hub, settings, clock, tokens, auditing)
     routes: list[BaseRoute] = [
         Route("/livez", _alive, methods=["GET"]),
         Route("/readyz", _ready, methods=["GET"]),
+        _document("/openapi.json", settings, openapi.describe),
+        _document("/asyncapi.json", settings, asyncapi.describe),
     ]
     for path in dict.fromkeys((settings.hub_path, *settings.mounts)):
         routes.append(WebSocketRoute(path + "/ws/{endpoint_id}", sockets.endpoint))
-        routes += HubRoutes(hub, gate, settings, path).routes()
+        routes += HubRoutes(hub, gate, auditing, settings, path).routes()
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         stop = asyncio.Event()
-        async with asyncio.TaskGroup() as tasks:
+        async with auditing.running(), asyncio.TaskGroup() as tasks:
             tasks.create_task(hub.run(stop))
+            watching = tasks.create_task(tokens.run())
             app.state.is_ready = True
             yield
             app.state.is_ready = False
+            watching.cancel()
             await hub.shut_down()
             stop.set()
+        await verifier.close()
 
     app = Starlette(
         routes=routes,
@@ -91,6 +108,16 @@ def create_app(
     app.state.hub = hub
     app.state.is_ready = False
     return app
+
+
+def _document(
+    path: str, settings: Settings, describe: Callable[[Settings, str], dict[str, Any]]
+) -> Route:
+    async def answer(request: Request) -> Response:
+        origin = settings.public_url or str(request.base_url).rstrip("/")
+        return JSONResponse(describe(settings, origin))
+
+    return Route(path, answer, methods=["GET"])
 
 
 async def _alive(_request: Request) -> Response:
@@ -120,12 +147,6 @@ def _behind_proxies(settings: Settings) -> list[Middleware]:
     trusted = TrustedProxies(settings.trusted_proxies)
     is_forwarded = settings.forwarded_header == "forwarded"
     return [Middleware(ClientBehindProxy, trusted, is_forwarded=is_forwarded)]
-
-
-def _verifier(settings: Settings) -> Verifier:
-    if settings.auth == "none":
-        return NoAuthentication()
-    return JwtVerifier(settings.jwt_key, issuer=settings.issuer, audience=settings.audience)
 
 
 def _backend_limits(settings: Settings) -> BackendLimits:

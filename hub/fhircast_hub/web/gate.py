@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from math import ceil
 from typing import TYPE_CHECKING, Self
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from fhircast_hub.clock import Clock
     from fhircast_hub.config import Settings
     from fhircast_hub.security.grant import Grant
+    from fhircast_hub.security.policy import Policy
     from fhircast_hub.security.tokens import Verifier
 
 
@@ -55,8 +56,11 @@ class _Limits:
 class Gate:
     """Every request to hub.url passes here before its body is read."""
 
-    def __init__(self, verifier: Verifier, settings: Settings, clock: Clock) -> None:
+    def __init__(
+        self, verifier: Verifier, policy: Policy, settings: Settings, clock: Clock
+    ) -> None:
         self._guard = TokenGuard(verifier, max_bad_per_minute=settings.max_bad_tokens_per_minute)
+        self._policy = policy
         self._clock = clock
         self._told: dict[str, float] = {}
         self._limits = {kind: _Limits.of(kind, settings) for kind in Kind}
@@ -70,6 +74,8 @@ class Gate:
 
         Raises:
             Unauthorized: No valid token (SUB-10).
+            Forbidden: A token that is bound to no topic, where that is demanded.
+            Unavailable: It cannot be told now whether the token is valid.
             LimitReached: Too many requests of this kind, or bad tokens, in too short a time.
         """
         kind, now, peer = _kind_of(request), self._clock.monotonic(), peer_of(request)
@@ -79,7 +85,7 @@ class Gate:
         if grant is not ANYBODY:
             wait = limits.of_holder.wait_seconds(grant.subject, now)
             self._require(wait, kind, "of this token's holder")
-        return grant
+        return replace(grant, policy=self._policy)
 
     def _require(self, wait_seconds: float, kind: Kind, whose: str) -> None:
         if not wait_seconds:

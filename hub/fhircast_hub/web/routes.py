@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
@@ -26,7 +27,17 @@ if TYPE_CHECKING:
     from fhircast_hub.config import Settings
     from fhircast_hub.hub import Hub
     from fhircast_hub.security.grant import Grant
+    from fhircast_hub.web.auditing import Auditing
     from fhircast_hub.web.gate import Gate
+
+
+class _TopicConvertor(PathConvertor):
+    """A topic in the path may hold anything: a slash, and a line end, which `path` passes over."""
+
+    regex = "(?s:.*)"
+
+
+register_url_convertor("topic", _TopicConvertor())
 
 _FORM = "application/x-www-form-urlencoded"
 _JSON = frozenset({"application/json", "application/fhir+json"})
@@ -36,9 +47,12 @@ _NO_STORE = {"Cache-Control": "no-store"}
 class HubRoutes:
     """The handlers of hub.url at one mount path."""
 
-    def __init__(self, hub: Hub, gate: Gate, settings: Settings, path: str) -> None:
+    def __init__(
+        self, hub: Hub, gate: Gate, auditing: Auditing, settings: Settings, path: str
+    ) -> None:
         self._hub = hub
         self._gate = gate
+        self._watched = auditing.watched
         self._settings = settings
         self._path = path
         self._is_stu2 = path.lower().endswith("/stu2")
@@ -48,9 +62,9 @@ class HubRoutes:
         path = self._path
         return [
             Route(f"{path}/.well-known/fhircast-configuration", self.well_known, methods=["GET"]),
-            Route(path, self.post, methods=["POST"]),
-            Route(path + "/{topic:path}", self.post, methods=["POST"]),
-            Route(path + "/{topic:path}", self.get_context, methods=["GET"]),
+            Route(path, self._watched(self.post), methods=["POST"]),
+            Route(path + "/{topic:topic}", self._watched(self.post), methods=["POST"]),
+            Route(path + "/{topic:topic}", self._watched(self.get_context), methods=["GET"]),
         ]
 
     async def post(self, request: Request) -> Response:
@@ -60,7 +74,7 @@ class HubRoutes:
             raise UnsupportedContentType(
                 f"Content-Type: neither {_FORM} nor application/json", rule="SUB-01, OLD-02"
             )
-        grant = await self._gate.admit(request)
+        grant = request.state.grant = await self._gate.admit(request)
         body = await read_body(
             request, self._settings.max_event_bytes, self._settings.body_timeout_seconds
         )
@@ -70,8 +84,9 @@ class HubRoutes:
 
     async def get_context(self, request: Request) -> Response:
         """Answer a GET of the current context (2.9; at an STU2 mount in its form, D-47)."""
-        grant = await self._gate.admit(request)
+        grant = request.state.grant = await self._gate.admit(request)
         view = await self._hub.current_context(request.path_params["topic"], grant)
+        request.state.view = view
         if self._is_stu2:
             view = as_stu2(view)
         return Response(view, media_type="application/json", headers=_NO_STORE)
@@ -93,7 +108,7 @@ class HubRoutes:
         )
 
     async def _subscription(self, request: Request, body: bytes, grant: Grant) -> Response:
-        asked = parse_subscription_request(body, ira=self._settings.is_ira)
+        asked = request.state.asked = parse_subscription_request(body, ira=self._settings.is_ira)
         if asked.is_unsubscribe:
             endpoint_id = await self._hub.unsubscribe(asked, grant)
         else:
@@ -102,7 +117,7 @@ class HubRoutes:
         return JSONResponse({"hub.channel.endpoint": endpoint}, 202, headers=_NO_STORE)
 
     async def _event(self, request: Request, body: bytes, grant: Grant) -> Response:
-        notification = parse_notification(body)
+        notification = request.state.notification = parse_notification(body)
         topic = request.path_params.get("topic")
         if topic is not None and topic != notification.topic:
             raise InvalidRequest("hub.topic", "differs from the topic of the URL", rule="OLD-02")

@@ -9,12 +9,12 @@ from contextlib import suppress
 from math import ceil
 from typing import TYPE_CHECKING
 
-import msgspec
 from starlette.responses import PlainTextResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from fhircast_hub.clock import ENDPOINT_ID_BYTES
 from fhircast_hub.protocol.channel_state import CloseReason
+from fhircast_hub.protocol.json_text import AmbiguousJson, read_json
 from fhircast_hub.protocol.messages import encode_denial, parse_response
 from fhircast_hub.web.gate import peer_of
 from fhircast_hub.web.outbox import Outbox
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from fhircast_hub.fanout import Link
     from fhircast_hub.hub import Hub
     from fhircast_hub.protocol.subscription import Subscription
+    from fhircast_hub.web.auditing import Auditing
+    from fhircast_hub.web.token_watch import TokenWatch
 
 logger = logging.getLogger(__name__)
 
@@ -38,17 +40,21 @@ _CLOSE_SECONDS = 5
 class Sockets:
     """The WebSocket handler under hub.url."""
 
-    def __init__(self, hub: Hub, settings: Settings, clock: Clock) -> None:
+    def __init__(
+        self, hub: Hub, settings: Settings, clock: Clock, tokens: TokenWatch, auditing: Auditing
+    ) -> None:
         self._hub = hub
+        self._tokens = tokens
         self._settings = settings
         self._clock = clock
+        self._auditing = auditing
         self._all = RateLimit(settings.max_upgrades_per_minute)
         self._unknown = RateLimit(settings.max_unknown_upgrades_per_minute)
 
     async def endpoint(self, websocket: WebSocket) -> None:
         """Serve one connection to an endpoint URL until it ends.
 
-        Spec: 2.4; SUB-17, CONF-01, D-43, D-44.
+        Spec: 2.4; SUB-17, CONF-01, CONF-06, D-43, D-44.
         """
         endpoint_id = websocket.path_params["endpoint_id"]
         if not _ENDPOINT_ID.fullmatch(endpoint_id):
@@ -59,7 +65,10 @@ class Sockets:
             await _put_off(websocket, "too many connections from this address", wait)
             return
         subscription = await self._hub.find(endpoint_id)
-        if subscription is not None:
+        if subscription is not None and await self._tokens.has_ended(subscription.token_id):
+            await websocket.accept()
+            await self._deny(websocket, endpoint_id, CloseReason.TOKEN_ENDED)
+        elif subscription is not None:
             await websocket.accept()
             await self._serve(websocket, subscription)
         elif wait := self._wait_to_ask(endpoint_id, peer, now):
@@ -73,9 +82,13 @@ class Sockets:
         topic, _ = self._hub.last_known(endpoint_id)
         return 0.0 if topic else self._unknown.wait_seconds(peer, now)
 
-    async def _deny(self, websocket: WebSocket, endpoint_id: str) -> None:
+    async def _deny(
+        self,
+        websocket: WebSocket,
+        endpoint_id: str,
+        reason: CloseReason = CloseReason.NOT_KNOWN,
+    ) -> None:
         """D-43: an upgrade that is refused is retried for ever by a known client; this ends it."""
-        reason = CloseReason.NOT_KNOWN
         topic, events = self._hub.last_known(endpoint_id)
         with suppress(WebSocketDisconnect, RuntimeError):
             await websocket.send_text(encode_denial(topic, events, reason.text).decode())
@@ -89,6 +102,7 @@ class Sockets:
         if link is None:
             await self._deny(websocket, subscription.endpoint_id)
             return
+        self._auditing.connected(websocket, subscription)
         code = 1006
         async with asyncio.TaskGroup() as tasks:
             writing = tasks.create_task(_write(websocket, outbox))
@@ -133,8 +147,10 @@ def _kind_of_frame(text: str | None) -> tuple[str, int]:
     if text is None:
         return "a binary frame", logging.INFO
     try:
-        msgspec.json.decode(text)
-    except (ValueError, RecursionError):
+        read_json(text)
+    except AmbiguousJson:
+        return "a frame of ambiguous JSON", logging.INFO
+    except ValueError:
         return "a frame that is no JSON", logging.INFO
     return "a frame that is no notification response", logging.DEBUG
 

@@ -1,0 +1,134 @@
+"""From settings to the verifier of bearer tokens."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fhircast_hub.config import SettingError, variable_of
+from fhircast_hub.security.claims import ClaimRules
+from fhircast_hub.security.introspection import Endpoint, IntrospectingVerifier
+from fhircast_hub.security.issuers import Issuer, Issuers
+from fhircast_hub.security.issuers_file import IssuerEntry, read_issuers
+from fhircast_hub.security.key_sources import FileKeys, FixedKeys, UrlKeys
+from fhircast_hub.security.keys import (
+    PUBLIC_KEY_ALGORITHMS,
+    UnusableKey,
+    parse_jwks,
+    parse_pem,
+    secret_key,
+)
+from fhircast_hub.security.tokens import JwtVerifier, NoAuthentication, TokenLimits, Verifier
+
+if TYPE_CHECKING:
+    from fhircast_hub.clock import Clock
+    from fhircast_hub.config import Settings
+    from fhircast_hub.security.key_sources import KeySource
+
+_LEAST_WATCH_SECONDS = 0.1
+
+
+def verifier_of(settings: Settings, clock: Clock) -> Verifier:
+    """Return what verifies tokens as the settings say.
+
+    Raises:
+        SettingError: A file that they name is not usable.
+    """
+    if settings.auth == "none":
+        return NoAuthentication()
+    limits = TokenLimits(settings.max_token_bytes, settings.max_cached_tokens)
+    if settings.auth == "introspection":
+        return _introspecting(settings, clock, limits)
+    return JwtVerifier(
+        Issuers([_issuer(it, settings, clock) for it in _entries(settings)]),
+        clock=clock,
+        limits=limits,
+        watch_seconds=max(settings.jwks_seconds, _LEAST_WATCH_SECONDS),
+    )
+
+
+def _introspecting(settings: Settings, clock: Clock, limits: TokenLimits) -> Verifier:
+    issuer = IssuerEntry(settings.issuer, audience=_audience(settings))
+    return IntrospectingVerifier(
+        Endpoint(
+            settings.introspection_url,
+            settings.introspection_client_id,
+            settings.introspection_client_secret,
+        ),
+        replace(_claim_rules(settings, issuer), requires_expiry=False),
+        clock=clock,
+        fresh_seconds=settings.introspection_seconds,
+        limits=limits,
+    )
+
+
+def _audience(settings: Settings) -> tuple[str, ...]:
+    return (settings.audience,) if settings.audience else ()
+
+
+def _entries(settings: Settings) -> list[IssuerEntry]:
+    entries = read_issuers(Path(settings.issuers_file)) if settings.issuers_file else []
+    if not (settings.jwt_key or settings.jwks_file or settings.jwks_url):
+        return entries
+    if settings.issuer in {it.issuer for it in entries}:
+        raise SettingError(
+            variable_of("issuer"),
+            settings.issuer,
+            f"an issuer that is not in {variable_of('issuers_file')} too",
+        )
+    single = IssuerEntry(
+        issuer=settings.issuer,
+        key=settings.jwt_key,
+        jwks_file=settings.jwks_file,
+        jwks_url=settings.jwks_url,
+        audience=_audience(settings),
+    )
+    return [single, *entries]
+
+
+def _issuer(entry: IssuerEntry, settings: Settings, clock: Clock) -> Issuer:
+    allowed = frozenset(settings.jwt_algorithms or PUBLIC_KEY_ALGORITHMS)
+    allowed &= frozenset(entry.algorithms or PUBLIC_KEY_ALGORITHMS)
+    if not allowed:
+        raise SettingError(
+            variable_of("jwt_algorithms"),
+            ",".join(settings.jwt_algorithms),
+            f"algorithms of which each issuer in {variable_of('issuers_file')} allows one",
+        )
+    return Issuer(_claim_rules(settings, entry), _source(entry, settings, clock, allowed))
+
+
+def _claim_rules(settings: Settings, entry: IssuerEntry) -> ClaimRules:
+    return ClaimRules(
+        issuer=entry.issuer,
+        audiences=frozenset(entry.audience),
+        leeway_seconds=settings.token_leeway_seconds,
+        requires_topic=settings.require_topic,
+    )
+
+
+def _source(
+    entry: IssuerEntry, settings: Settings, clock: Clock, allowed: frozenset[str]
+) -> KeySource:
+    if entry.jwks_url:
+        return UrlKeys(
+            entry.jwks_url,
+            partial(parse_jwks, allowed=allowed),
+            clock=clock,
+            fresh_seconds=settings.jwks_seconds,
+            retry_seconds=settings.jwks_retry_seconds,
+            stale_seconds=settings.jwks_stale_seconds,
+        )
+    if entry.key and not entry.key.endswith(".pem"):
+        return FixedKeys(secret_key(entry.key))
+    path, parse = (entry.jwks_file, parse_jwks) if entry.jwks_file else (entry.key, parse_pem)
+    try:
+        return FileKeys(Path(path), partial(parse, allowed=allowed))
+    except UnusableKey as error:
+        variable = next(
+            (it for it in ("jwks_file", "jwt_key") if getattr(settings, it) == path), "issuers_file"
+        )
+        allowed_text = f"a file with usable keys; this is {error}"
+        raise SettingError(variable_of(variable), path, allowed_text) from None
