@@ -1,101 +1,87 @@
-"""The demo's own server: pages, launch values, FHIR store and images on one origin."""
+"""The demo's own server: pages, sign-in and launches, FHIR store and images on one origin."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fhircast_hub.cli.token import mint_token
 from starlette.applications import Starlette
-from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+from starlette.datastructures import Headers
+from starlette.middleware import Middleware
+from starlette.responses import FileResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from fhircast_demo.cases import load_cases
 from fhircast_demo.ehr import FhirStore, fhir_app, seed
 from fhircast_demo.images import dicomweb_app
+from fhircast_demo.smart.clients import APPS
+from fhircast_demo.smart.documents import security
+from fhircast_demo.smart.http import to, with_cors
+from fhircast_demo.smart.users import USERS
 
 if TYPE_CHECKING:
     from starlette.requests import Request
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from fhircast_demo.smart import DevelopmentServer
 
 _PAGES = Path(__file__).parent / "pages"
-_NO_STORE = {"Cache-Control": "no-store"}
-APPS = {"worklist": "Demo Worklist", "viewer": "Demo Viewer", "dictation": "Demo Dictation"}
-_PAGE_NAMES = {"/": "index", **{f"/{app}": app for app in APPS}}
-SCOPE = "fhircast/*.*"
-TOKEN_SECONDS = 12 * 3600
+_FRESH = {"Cache-Control": "no-cache"}
 
 
-@dataclass(frozen=True, slots=True)
-class Launch:
-    """What the demo hands to an application, in the place of a SMART launch.
-
-    Attributes:
-        hub_url: `hub.url`.
-        topic: `hub.topic`, the same for all applications of the demo.
-        jwt_key: Key with which the hub checks tokens.
-    """
-
-    hub_url: str
-    topic: str
-    jwt_key: str
-
-    def token(self, client_id: str) -> str:
-        """Return a bearer token for this topic."""
-        return mint_token(
-            self.jwt_key,
-            scope=SCOPE,
-            topic=self.topic,
-            subject="demo-radiologist",
-            client_id=client_id,
-            seconds=TOKEN_SECONDS,
-        )
-
-    def values(self, app: str, origin: str) -> dict[str, Any]:
-        """Return the launch values of an application; `app` is "" for one's own client."""
-        return {
-            "app": app or "own",
-            "subscriber.name": APPS.get(app, "My client"),
-            "hub.url": self.hub_url,
-            "hub.topic": self.topic,
-            "access_token": self.token(app or "own-client"),
-            "token_type": "Bearer",
-            "expires_in": TOKEN_SECONDS,
-            "scope": SCOPE,
-            "fhirBaseUrl": f"{origin}/fhir",
-            "dicomwebUrl": f"{origin}/dicomweb",
-            "demo": True,
-        }
-
-
-def create_demo_app(launch: Launch, *, origin: str) -> Starlette:
+def create_demo_app(smart: DevelopmentServer) -> Starlette:
     """Return the demo's server.
 
     Args:
-        launch: The session that applications join.
-        origin: Where the server will be reached; images are linked with it.
+        smart: Signs people in and lets applications in; knows where all will be reached.
     """
+    settings = smart.settings
     cases = load_cases()
     store = FhirStore()
-    seed(store, cases, dicomweb_base=f"{origin}/dicomweb")
-
-    async def launch_values(request: Request) -> Response:
-        app = request.path_params.get("app", "")
-        if app and app not in APPS:
-            return PlainTextResponse(f"no such application; there are {', '.join(APPS)}\n", 404)
-        here = str(request.base_url).rstrip("/")
-        return JSONResponse(launch.values(app, here), headers=_NO_STORE)
-
-    routes: list[BaseRoute] = [_page(path, name) for path, name in _PAGE_NAMES.items()]
-    routes += [
-        Route("/launch", launch_values),
-        Route("/launch/{app}", launch_values),
-        Mount("/fhir", fhir_app(store, hub_url=launch.hub_url)),
-        Mount("/dicomweb", dicomweb_app(cases)),
+    seed(store, cases, dicomweb_base=f"{settings.origin}/dicomweb")
+    for user in USERS.values():
+        store.update("Practitioner", user.practitioner, user.resource())
+    fhir = fhir_app(
+        store,
+        hub_url=settings.hub_url,
+        security=security(settings),
+        authorize=smart.guard.rights_of,
+    )
+    routes: list[BaseRoute] = [
+        Route("/", _ehr_page(smart)),
+        *(_page(app) for app in APPS),
+        *smart.routes(),
+        Mount("/fhir", with_cors(fhir)),
+        Mount("/dicomweb", with_cors(smart.guard.images(dicomweb_app(cases)))),
         Mount("/static", _FreshStatics(directory=_PAGES / "static")),
     ]
-    return Starlette(routes=routes)
+    return Starlette(routes=routes, middleware=[Middleware(OneOrigin, origin=settings.origin)])
+
+
+class OneOrigin:
+    """Keeps everybody at one spelling of the address: cookies, redirect URIs and `aud` need it.
+
+    A page of another name that was made to lead here is turned away, too.
+    """
+
+    def __init__(self, app: ASGIApp, *, origin: str) -> None:
+        self._app = app
+        self._origin = origin
+        self._host = origin.partition("://")[2]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request that names this host; send a page's reader there; refuse all else."""
+        if scope["type"] != "http" or Headers(scope=scope).get("host") == self._host:
+            await self._app(scope, receive, send)
+            return
+        response: Response
+        if scope["method"] in ("GET", "HEAD"):
+            query = f"?{scope['query_string'].decode('latin-1')}" if scope["query_string"] else ""
+            response = RedirectResponse(f"{self._origin}{scope['path']}{query}", 307)
+        else:
+            response = PlainTextResponse(f"Host: must be {self._host}\n", 421)
+        await response(scope, receive, send)
 
 
 class _FreshStatics(StaticFiles):
@@ -103,12 +89,23 @@ class _FreshStatics(StaticFiles):
 
     def file_response(self, *args: Any, **kwargs: Any) -> Response:
         response = super().file_response(*args, **kwargs)
-        response.headers["Cache-Control"] = "no-cache"
+        response.headers.update(_FRESH)
         return response
 
 
-def _page(path: str, name: str) -> Route:
-    async def page(_request: Request) -> Response:
-        return FileResponse(_PAGES / f"{name}.html", headers={"Cache-Control": "no-cache"})
+def _ehr_page(smart: DevelopmentServer) -> Any:
+    """The EHR's page, for whom is signed in."""
 
-    return Route(path, page, name=name)
+    async def page(request: Request) -> Response:
+        if smart.desk.session_of(request) is None:
+            return to("/login?next=/")
+        return FileResponse(_PAGES / "index.html", headers={"Cache-Control": "no-store"})
+
+    return page
+
+
+def _page(name: str) -> Route:
+    async def page(_request: Request) -> Response:
+        return FileResponse(_PAGES / f"{name}.html", headers=_FRESH)
+
+    return Route(f"/{name}", page, name=name)

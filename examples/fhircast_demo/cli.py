@@ -28,12 +28,26 @@ import click
     envvar="FHIRCAST_JWT_KEY",
     help="Key that this hub checks tokens with.  [FHIRCAST_JWT_KEY]",
 )
-@click.option("--topic", default="", help="Topic of the session; a new one by default.")
-def demo(port: int, hub_port: int, host: str, hub_url: str, jwt_key: str, topic: str) -> None:
+@click.option("--topic", default="", help="Topic of the first sign-in; a new one by default.")
+@click.option(
+    "--redirect-uri",
+    "redirect_uris",
+    multiple=True,
+    help="Exact redirect URI of your own SMART application (client my-app); may be repeated.",
+)
+def demo(
+    port: int,
+    hub_port: int,
+    host: str,
+    hub_url: str,
+    jwt_key: str,
+    topic: str,
+    redirect_uris: tuple[str, ...],
+) -> None:
     """Run hub, demo EHR, images and the three applications until Ctrl-C.
 
-    It prints the page to open, and hub URL, topic and token for a client of your own. All patients
-    are made up; the images are public samples.
+    It prints the page to open, hub URL, topic and token for a client of your own, and client id and
+    secret for a service. All people are made up; the images are public samples.
     """
     try:
         from fhircast_demo.launcher import DemoOptions, run
@@ -47,4 +61,7 @@ def demo(port: int, hub_port: int, host: str, hub_url: str, jwt_key: str, topic:
         raise click.UsageError("--host: the demo hands out tokens to everybody: loopback only")
     if hub_url and not jwt_key:
         raise click.UsageError("--hub needs --jwt-key, the key of that hub")
-    run(DemoOptions(host, port, hub_port, hub_url, jwt_key, topic), click.echo)
+    for uri in redirect_uris:
+        if "#" in uri or not uri.partition("://")[2]:
+            raise click.UsageError(f"--redirect-uri {uri}: an absolute URL without a fragment")
+    run(DemoOptions(host, port, hub_port, hub_url, jwt_key, topic, redirect_uris), click.echo)

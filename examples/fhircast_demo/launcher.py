@@ -14,7 +14,10 @@ from fhircast_hub.clock import new_id
 from fhircast_hub.config import Settings, load_settings
 from fhircast_hub.web.server import HubServer, bind
 
-from fhircast_demo.app import Launch, create_demo_app
+from fhircast_demo.app import create_demo_app
+from fhircast_demo.smart import DevelopmentServer, SmartSettings
+from fhircast_demo.smart.clients import SERVICE
+from fhircast_demo.smart.keys import keys, shared_key
 
 if TYPE_CHECKING:
     import socket
@@ -31,7 +34,8 @@ class DemoOptions:
         hub_port: Wanted port of the hub.
         hub_url: A hub that runs already, "" to start one.
         jwt_key: Key with which that hub checks tokens, "" for a new one.
-        topic: The session's topic, "" for a new one.
+        topic: Topic of the first sign-in, "" for a new one.
+        redirect_uris: Further redirect URIs of one's own client.
     """
 
     host: str = "127.0.0.1"
@@ -40,6 +44,7 @@ class DemoOptions:
     hub_url: str = ""
     jwt_key: str = ""
     topic: str = ""
+    redirect_uris: tuple[str, ...] = ()
 
 
 class _QuietServer(uvicorn.Server):
@@ -77,8 +82,15 @@ async def _run(options: DemoOptions, say: Callable[[str], None]) -> None:
         hub = _QuietHub(_hub_settings(options.host, hub_port, key, page_port))
         servers.append((hub, hub_socket))
         hub_url = hub.hub_url_at(hub_port)
-    launch = Launch(hub_url, options.topic or new_id(), key)
-    app = create_demo_app(launch, origin=origin)
+    settings = SmartSettings(
+        origin=origin,
+        hub_url=hub_url,
+        service_secret=secrets.token_urlsafe(32),
+        redirect_uris=options.redirect_uris,
+        first_topic=options.topic or new_id(),
+    )
+    smart = DevelopmentServer(settings, keys(shared_key(key)))
+    app = create_demo_app(smart)
     pages = _QuietServer(
         uvicorn.Config(app, access_log=False, log_config=None, timeout_graceful_shutdown=2)
     )
@@ -90,28 +102,33 @@ async def _run(options: DemoOptions, say: Callable[[str], None]) -> None:
         stop = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stop.set)
-        tell(origin, launch, say)
+        tell(smart, say)
         await stop.wait()
         say("\nstopping …")
         for server, _ in servers:
             server.should_exit = True
 
 
-def tell(origin: str, launch: Launch, say: Callable[[str], None]) -> None:
+def tell(smart: DevelopmentServer, say: Callable[[str], None]) -> None:
     """Say where everything is."""
+    origin, own = smart.settings.origin, smart.own_client()
     say(
         f"""
-FHIRcast demo (all patients are made up). Open this page:
+FHIRcast demo (all people are made up). Open this page and sign in:
 
     {origin}/
 
 One window each:   {origin}/worklist   {origin}/viewer   {origin}/dictation
-FHIR R4:           {origin}/fhir         DICOMweb:  {origin}/dicomweb
+FHIR R4, SMART:    {origin}/fhir         DICOMweb:  {origin}/dicomweb
 
-For a client of your own:
-  hub.url    {launch.hub_url}
-  hub.topic  {launch.topic}
-  token      {launch.token("own-client")}
+For a client of your own, in the session of the first sign-in:
+  hub.url    {own["hub.url"]}
+  hub.topic  {own["hub.topic"]}
+  token      {own["access_token"]}
+
+For a service (client_credentials at {smart.settings.endpoint("token")}):
+  client_id      {SERVICE}
+  client_secret  {smart.settings.service_secret}
 
 Ctrl-C stops everything.
 """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import httpx
 import pytest
@@ -32,12 +32,16 @@ def outcome(response: httpx.Response, status: int) -> str:
 
 
 async def test_capability_statement_names_the_hub(client: httpx.AsyncClient) -> None:
-    """CAP-01: rest carries the FHIRcast extension with one hub.url."""
+    """CAP-01: rest carries the FHIRcast extension with one hub.url, and its form of STU2."""
     statement = (await client.get("/fhir/metadata")).json()
-    (extension,) = statement["rest"][0]["extension"]
+    extension, older = statement["rest"][0]["extension"]
     assert extension == {
         "url": "http://fhircast.hl7.org/StructureDefinition/fhircast-configuration-extension",
         "extension": [{"url": "hub.url", "valueUrl": "http://demo.test/api/hub"}],
+    }
+    assert older == {
+        "url": "http://fhircast.hl7.org/StructureDefinition/fhircast-configuration",
+        "extension": [{"url": "hub.url", "valueUri": "http://demo.test/api/hub"}],
     }
     assert statement["fhirVersion"] == "4.0.1"
     assert statement["implementation"]["url"] == BASE
@@ -49,7 +53,7 @@ async def test_capability_statement_names_the_hub_like_the_example(
     """CAP-01: the same extension as in the guide's own CapabilityStatement, but for the URL."""
     (path,) = of_kind(Kind.CAPABILITY)
     (example,) = value(path)["rest"][0]["extension"]
-    (ours,) = (await client.get("/fhir/metadata")).json()["rest"][0]["extension"]
+    ours, _older = (await client.get("/fhir/metadata")).json()["rest"][0]["extension"]
     example["extension"][0]["valueUrl"] = ours["extension"][0]["valueUrl"]
     assert ours == example
 
@@ -236,7 +240,7 @@ async def test_full_store_is_507() -> None:
 
 
 async def test_authorize_guards_all_but_metadata() -> None:
-    def refuse(_request: object) -> None:
+    def refuse(_request: object) -> NoReturn:
         raise FhirError(401, "login", "a token is needed", {"WWW-Authenticate": "Bearer"})
 
     security = {"service": [{"text": "SMART"}]}

@@ -80,19 +80,38 @@ def test_a_taken_port_is_said_and_another_one_is_used() -> None:
         port = taken.getsockname()[1]
         with demo("--port", str(port)) as (_process, printed):
             assert f"port {port} is taken" in printed
-            page = httpx.get(origin_of(printed))
+            page = httpx.get(origin_of(printed), follow_redirects=True)
     assert page.status_code == 200
     assert "FHIRcast" in page.text
 
 
-@pytest.mark.parametrize(
-    ("path", "status"),
-    [("/launch", 200), ("/launch/viewer", 200), ("/launch/nothing", 404), ("/viewer", 200)],
-)
-def test_launch_values_are_handed_out(path: str, status: int) -> None:
-    """SMART-03: hub.url and hub.topic for each application; an unknown one is refused."""
+def test_the_first_sign_in_joins_the_session_that_was_printed() -> None:
+    """SMART-03, SEC-01: a client with the printed token meets the pages; later topics are new."""
+    with demo("--port", "0") as (_process, printed), httpx.Client() as browser:
+        origin = origin_of(printed)
+        topics = []
+        for user in ("radiologist", "student"):
+            browser.post(f"{origin}/login", data={"user": user, "next": "/"})
+            topics.append(browser.get(f"{origin}/ehr/session").json()["hub.topic"])
+    assert topics[0] == value_of(printed, "hub.topic")
+    assert topics[1] != topics[0]
+
+
+def test_a_service_gets_a_session_with_the_printed_secret() -> None:
+    """SMART-03: client_credentials."""
     with demo("--port", "0") as (_process, printed):
-        answer = httpx.get(origin_of(printed) + path)
-    assert answer.status_code == status
-    if "json" in answer.headers["content-type"]:
-        assert answer.json()["hub.topic"] == value_of(printed, "hub.topic")
+        answer = httpx.post(
+            f"{origin_of(printed)}/auth/token",
+            data={"grant_type": "client_credentials", "topic": "t-1"},
+            auth=(value_of(printed, "client_id"), value_of(printed, "client_secret")),
+        )
+    assert (answer.json()["hub.topic"], answer.json()["topic"]) == ("t-1", "t-1")
+    assert answer.json()["hub.url"] == value_of(printed, "hub.url")
+
+
+def test_a_redirect_uri_of_ones_own_must_be_one() -> None:
+    """SMART-05: said at the start."""
+    command = [sys.executable, "-m", "fhircast_hub", "demo", "--redirect-uri", "callback"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 2
+    assert "--redirect-uri callback" in ended.stderr

@@ -10,10 +10,12 @@ from urllib.parse import parse_qsl
 from fhircast_demo.ehr.errors import FhirError, Json, invalid
 from fhircast_demo.ehr.search import search
 from fhircast_demo.ehr.searchset import searchset
-from fhircast_demo.ehr.store import FhirStore, Stored, check_type, instant
+from fhircast_demo.ehr.store import Stored, check_type, instant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from fhircast_demo.ehr.permitted import Resources
 
 MAX_ENTRIES = 500
 _ORDER = ("DELETE", "POST", "PUT", "GET")
@@ -34,7 +36,7 @@ class _Entry:
     new_id: str = ""
 
 
-def process(store: FhirStore, bundle: Json, base: str) -> Json:
+def process(store: Resources, bundle: Json, base: str) -> Json:
     """Carry out the Bundle and return the response Bundle, entries in the order they came.
 
     Raises:
@@ -63,14 +65,14 @@ def _response(kind: str, entries: list[Json]) -> Json:
     return bundle
 
 
-def _alone(store: FhirStore, number: int, raw: Json, base: str) -> Json:
+def _alone(store: Resources, number: int, raw: Json, base: str) -> Json:
     try:
         return _carry_out(store, _parse(number, raw), base)
     except FhirError as error:
         return {"response": {"status": str(error.status), "outcome": error.outcome()}}
 
 
-def _transaction(store: FhirStore, raw: list[Json], base: str) -> list[Json]:
+def _transaction(store: Resources, raw: list[Json], base: str) -> list[Json]:
     """Apply in FHIR's order (delete, create, update, read; R4 3.1.0.11.2)."""
     entries = [_parse(number, entry) for number, entry in enumerate(raw)]
     _no_duplicates(entries)
@@ -84,7 +86,7 @@ def _transaction(store: FhirStore, raw: list[Json], base: str) -> list[Json]:
     return [answers[number] for number in range(len(entries))]
 
 
-def _numbered(store: FhirStore, number: int, entry: _Entry, base: str) -> Json:
+def _numbered(store: Resources, number: int, entry: _Entry, base: str) -> Json:
     try:
         return _carry_out(store, entry, base)
     except FhirError as error:
@@ -155,7 +157,7 @@ def _rewritten(value: Any, ids: Mapping[str, str]) -> Any:
     return value
 
 
-def _carry_out(store: FhirStore, entry: _Entry, base: str) -> Json:
+def _carry_out(store: Resources, entry: _Entry, base: str) -> Json:
     match entry.method:
         case "GET" if entry.resource_id:
             item = store.read(entry.kind, entry.resource_id)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from fhircast_demo.ehr.errors import Json
 
 _FHIRCAST = "http://fhircast.hl7.org/StructureDefinition/fhircast-configuration-extension"
+_FHIRCAST_STU2 = "http://fhircast.hl7.org/StructureDefinition/fhircast-configuration"
 _DATE = "2026-01-01"
 _INTERACTIONS = ("read", "create", "update", "delete", "search-type")
 _INCLUDES = {
@@ -32,7 +33,7 @@ def capability_statement(base: str, *, hub_url: str | None, security: Json | Non
 
     Args:
         base: Absolute base URL of the API.
-        hub_url: Published in the FHIRcast extension of `rest` (CAP-01).
+        hub_url: Published in the FHIRcast extension of `rest`, also in its older form (CAP-01).
         security: `rest.security`, e.g. the SMART ``oauth-uris``.
     """
     rest: Json = {
@@ -43,8 +44,11 @@ def capability_statement(base: str, *, hub_url: str | None, security: Json | Non
     if security:
         rest["security"] = security
     if hub_url:
-        hub = {"url": "hub.url", "valueUrl": hub_url}
-        rest["extension"] = [{"url": _FHIRCAST, "extension": [hub]}]
+        hub, older = ({"url": "hub.url", name: hub_url} for name in ("valueUrl", "valueUri"))
+        rest["extension"] = [
+            {"url": _FHIRCAST, "extension": [hub]},
+            {"url": _FHIRCAST_STU2, "extension": [older]},
+        ]
     return {
         "resourceType": "CapabilityStatement",
         "status": "active",

@@ -16,6 +16,7 @@ from fhircast_demo.ehr.bundles import process
 from fhircast_demo.ehr.capability import capability_statement
 from fhircast_demo.ehr.errors import FhirError, Json, invalid, operation_outcome
 from fhircast_demo.ehr.http import base_url, read_form, read_json
+from fhircast_demo.ehr.permitted import May, Permitted, Resources
 from fhircast_demo.ehr.search import search
 from fhircast_demo.ehr.searchset import searchset
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from fhircast_demo.ehr.store import FhirStore, Stored
 
-Authorize = Callable[["Request"], None]
+Authorize = Callable[["Request"], May]
 Handler = Callable[["Request"], Awaitable[Response]]
 MAX_BODY_BYTES = 1_048_576
 
@@ -44,7 +45,8 @@ def fhir_app(
         store: The resources.
         hub_url: The hub to publish in the CapabilityStatement (CAP-01).
         security: ``CapabilityStatement.rest.security``.
-        authorize: Called before every request but ``/metadata``; raises `FhirError` to refuse.
+        authorize: Called before every request but ``/metadata``: returns what the caller may do,
+            or raises `FhirError`.
         max_body_bytes: Larger bodies are refused with 413.
     """
     routes = fhir_routes(
@@ -71,12 +73,13 @@ def fhir_routes(
     max_body_bytes: int = MAX_BODY_BYTES,
 ) -> list[Route]:
     """Return the routes of the API; `fhir_app` adds the error pages."""
-    api = _Api(store, hub_url, security, max_body_bytes)
+    api = _Api(hub_url, security, max_body_bytes)
 
     def guarded(handler: Handler) -> Handler:
         async def handle(request: Request) -> Response:
-            if authorize is not None:
-                authorize(request)
+            request.state.resources = (
+                store if authorize is None else Permitted(store, authorize(request))
+            )
             return await handler(request)
 
         return handle
@@ -96,10 +99,7 @@ def fhir_routes(
 class _Api:
     """The handlers; each one reads the request, asks the store, writes the response."""
 
-    def __init__(
-        self, store: FhirStore, hub_url: str | None, security: Json | None, max_body_bytes: int
-    ) -> None:
-        self._store = store
+    def __init__(self, hub_url: str | None, security: Json | None, max_body_bytes: int) -> None:
         self._hub_url = hub_url
         self._security = security
         self._max_body_bytes = max_body_bytes
@@ -111,7 +111,7 @@ class _Api:
         return _respond(200, statement)
 
     async def read(self, request: Request) -> Response:
-        item = self._store.read(*_target(request))
+        item = _resources(request).read(*_target(request))
         if request.headers.get("if-none-match") == item.etag:
             return Response(status_code=304, headers=_version_headers(item))
         return _respond(200, item.resource, _version_headers(item))
@@ -125,20 +125,20 @@ class _Api:
 
     def _search(self, request: Request, query: list[tuple[str, str]]) -> Response:
         kind = request.path_params["type"]
-        page = search(self._store, kind, query)
+        page = search(_resources(request), kind, query)
         return _respond(200, searchset(page, base_url(request), kind))
 
     async def create(self, request: Request) -> Response:
         if "if-none-exist" in request.headers:
             raise FhirError(400, "not-supported", "If-None-Exist is not supported")
         resource = await read_json(request, self._max_body_bytes)
-        item = self._store.create(request.path_params["type"], resource)
+        item = _resources(request).create(request.path_params["type"], resource)
         return _created(request, item)
 
     async def update(self, request: Request) -> Response:
         kind, resource_id = _target(request)
         resource = await read_json(request, self._max_body_bytes)
-        item, created = self._store.update(
+        item, created = _resources(request).update(
             kind, resource_id, resource, if_match=request.headers.get("if-match")
         )
         if created:
@@ -146,14 +146,20 @@ class _Api:
         return _respond(200, item.resource, _version_headers(item))
 
     async def delete(self, request: Request) -> Response:
-        self._store.delete(*_target(request), if_match=request.headers.get("if-match"))
+        _resources(request).delete(*_target(request), if_match=request.headers.get("if-match"))
         return Response(status_code=204)
 
     async def bundle(self, request: Request) -> Response:
         bundle = await read_json(request, self._max_body_bytes)
         if bundle.get("resourceType") != "Bundle":
             raise invalid("a POST to the base takes a Bundle of type batch or transaction")
-        return _respond(200, process(self._store, bundle, base_url(request)))
+        return _respond(200, process(_resources(request), bundle, base_url(request)))
+
+
+def _resources(request: Request) -> Resources:
+    """Return the store as the caller may see it."""
+    resources: Resources = request.state.resources
+    return resources
 
 
 def _target(request: Request) -> tuple[str, str]:

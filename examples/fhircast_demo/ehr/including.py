@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING
 from fhircast_demo.ehr.errors import invalid
 from fhircast_demo.ehr.matching import tail, unsupported
 from fhircast_demo.ehr.parameters import Parameter, parameter, values_of
-from fhircast_demo.ehr.store import FhirStore, Stored, check_type
+from fhircast_demo.ehr.store import Stored, check_type
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from fhircast_demo.ehr.permitted import Resources
+
 
 def companions(
-    store: FhirStore,
+    store: Resources,
     resource_type: str,
     matches: Sequence[Stored],
     query: Sequence[tuple[str, str]],
@@ -62,7 +64,7 @@ def _literals(item: Stored, wanted: Parameter) -> list[tuple[str | None, str]]:
 
 
 def _referred_to(
-    store: FhirStore, matches: Sequence[Stored], wanted: Parameter, target: str | None
+    store: Resources, matches: Sequence[Stored], wanted: Parameter, target: str | None
 ) -> list[Stored]:
     return [
         item
@@ -76,7 +78,7 @@ def _referred_to(
 
 
 def _referring(
-    store: FhirStore, source: str, matches: Sequence[Stored], wanted: Parameter
+    store: Resources, source: str, matches: Sequence[Stored], wanted: Parameter
 ) -> list[Stored]:
     keys = {match.key for match in matches}
     return [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from fhircast_demo.ehr import dates
@@ -11,7 +12,10 @@ from fhircast_demo.ehr.errors import FhirError
 from fhircast_demo.ehr.including import companions
 from fhircast_demo.ehr.matching import predicate, unsupported
 from fhircast_demo.ehr.parameters import Parameter, parameter, values_of
-from fhircast_demo.ehr.store import FhirStore, Stored, check_type
+from fhircast_demo.ehr.store import Stored, check_type
+
+if TYPE_CHECKING:
+    from fhircast_demo.ehr.permitted import Resources
 
 MAX_COUNT = 200
 _DEFAULT_COUNT = 50
@@ -33,7 +37,7 @@ class Page:
     next_query: str | None
 
 
-def search(store: FhirStore, resource_type: str, query: Pairs) -> Page:
+def search(store: Resources, resource_type: str, query: Pairs) -> Page:
     """Run a search; `query` is the decoded query string in order.
 
     Raises:
