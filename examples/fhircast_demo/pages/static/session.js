@@ -169,7 +169,6 @@ export class Session {
     if (this.problem) return; // the first one is the reason
     this.problem = problem;
     this.client?.leave();
-    this.sync.setConnection("out");
     this.page.stopped?.(this);
     this.render();
   }
