@@ -14,6 +14,7 @@ import { SmartClient } from "./smart.js";
 import { SyncState } from "./sync.js";
 
 const RETRY_MS = 1500;
+const WATCH_MS = 10000;
 
 export class Session {
   /** What keeps this page out of the session, or null. @type {Problem|null} */
@@ -58,6 +59,7 @@ export class Session {
     else this.#stop(this.#scopes.fhircast ? noFollowing() : noSession());
     this.page.started?.(this);
     this.render();
+    this.#watch(grant.iss);
   }
 
   get current() {
@@ -133,6 +135,20 @@ export class Session {
         await new Promise((done) => setTimeout(done, RETRY_MS));
       }
     }
+  }
+
+  /** Is the sign-in still good? The hub need not know that somebody has signed out at the EHR. */
+  #watch(iss) {
+    const readable = Object.values(this.app.needs).flat().find((scope) => this.#mayRead(scope));
+    if (!readable) return;
+    const [, type] = /^user\/(\w+)/.exec(readable);
+    const look = () => this.smart.grant && this.get(`${iss}/${type}?_count=1`).catch(() => null);
+    setInterval(look, WATCH_MS);
+    document.addEventListener("visibilitychange", look);
+  }
+
+  #mayRead(scope) {
+    return /^user\/\w+\.rs$/.test(scope) && this.#scopes.cover(scope);
   }
 
   #join({ hubUrl, topic }, events) {
