@@ -1,4 +1,4 @@
-"""Packages of npm that are peers in the browser tests: fetched once into a cache, never installed."""
+"""Packages of npm that are peers in the browser tests: fetched once, never installed."""
 
 from __future__ import annotations
 

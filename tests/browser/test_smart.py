@@ -221,7 +221,7 @@ def test_a_reload_needs_no_new_launch(demo: Demo) -> None:
 
 
 def test_pages_of_a_session_that_has_ended_say_so(demo: Demo, three: Three) -> None:
-    """SMART-01, INF-01: after a sign-out nothing follows silently; the next one has its own topic."""
+    """SMART-01, INF-01: after a sign-out nothing follows silently; a new topic for the next."""
     pages = three()
     before = demo.ehr_session()["hub.topic"]
     demo.sign_out()
@@ -254,7 +254,7 @@ def in_pane(page: Page, app: str, testid: str) -> Locator:
 
 
 def granting(without: str) -> Callable[[Route], None]:
-    """Return a handler that takes scopes out of the server's answer, and the session with the last."""
+    """Return a handler that takes scopes out of the answer, and the session with the last."""
 
     def answer(route: Route) -> None:
         told = route.fetch().json()
