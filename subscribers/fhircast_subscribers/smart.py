@@ -1,12 +1,16 @@
 """SMART App Launch for a subscriber: values to send and to read; the application does the sending.
 
-    request = authorization_request(endpoint, client_id=…, redirect_uri=…, aud=…, scopes=…)
+    server = read_smart_configuration(document)  # GET {fhir}/.well-known/smart-configuration
+    request = authorization_request(
+        server.authorization_endpoint, client_id=…, redirect_uri=…, aud=fhir, scopes=…
+    )
     # the user's browser goes to request.url and comes back to the redirect URI
     code = read_redirect(came_back_to, request)
     # POST token_form(code, request) to the token endpoint
     granted = read_token_answer(answer)  # token, hub.url, hub.topic
+    # later: POST refresh_form(granted.refresh_token, client_id=…), read_token_answer again
 
-Spec: 2.1, SMART App Launch 2.2.0; SMART-01 … SMART-05, SCO-04.
+Spec: 2.1, SMART App Launch 2.2.0; SMART-01 … SMART-06, SCO-04.
 """
 
 from __future__ import annotations
@@ -25,6 +29,47 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 _VERIFIER_BYTES = 48
+
+
+WELL_KNOWN = "/.well-known/smart-configuration"
+
+
+@dataclass(frozen=True, slots=True)
+class SmartConfiguration:
+    """Where a FHIR server lets applications be authorized.
+
+    Attributes:
+        authorization_endpoint: Where the user's browser goes.
+        token_endpoint: Where the code goes.
+        scopes: `scopes_supported`; empty if the server does not say.
+    """
+
+    authorization_endpoint: str
+    token_endpoint: str
+    scopes: tuple[str, ...] = ()
+
+
+def read_smart_configuration(document: object) -> SmartConfiguration:
+    """Return what a FHIR server's smart-configuration says (SMART-06).
+
+    Raises:
+        ValueError: An endpoint is missing, or the server does not check S256 (SMART-05).
+    """
+    told = document if isinstance(document, dict) else {}
+    for name in ("authorization_endpoint", "token_endpoint"):
+        if not isinstance(told.get(name), str) or not urlsplit(told[name]).netloc:
+            raise ValueError(f"{name}: no absolute URL (SMART-06)")
+    if "S256" not in _words(told.get("code_challenge_methods_supported")):
+        raise ValueError("code_challenge_methods_supported: no S256 (SMART-05)")
+    return SmartConfiguration(
+        told["authorization_endpoint"],
+        told["token_endpoint"],
+        _words(told.get("scopes_supported")),
+    )
+
+
+def _words(value: object) -> tuple[str, ...]:
+    return tuple(it for it in value if isinstance(it, str)) if isinstance(value, list) else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +100,14 @@ class Granted:
         launch: The session to join.
         scopes: Granted scopes; may be fewer than asked for.
         expires_in_seconds: Life of the token, None if the server does not say.
+        refresh_token: For the next token, "" if there is none.
     """
 
     token: str = field(repr=False)
     launch: Launch
     scopes: tuple[str, ...]
     expires_in_seconds: int | None = None
+    refresh_token: str = field(default="", repr=False)
 
 
 def authorization_request(
@@ -130,6 +177,24 @@ def token_form(code: str, request: AuthorizationRequest) -> dict[str, str]:
     }
 
 
+def refresh_form(
+    refresh_token: str, *, client_id: str, scopes: Iterable[str] = ()
+) -> dict[str, str]:
+    """Return the form that gets the next token; take the refresh token of its answer after that.
+
+    Args:
+        refresh_token: The newest one; servers take each one once.
+        client_id: The application's.
+        scopes: Fewer scopes than were granted, none for all of them.
+    """
+    form = {
+        "grant_type": "refresh_token",
+        "refresh_token": refresh_token,
+        "client_id": client_id,
+    }
+    return form | ({"scope": " ".join(scopes)} if scopes else {})
+
+
 def read_token_answer(answer: Mapping[str, Any]) -> Granted:
     """Return what was granted (SMART-03, SMART-04).
 
@@ -142,10 +207,11 @@ def read_token_answer(answer: Mapping[str, Any]) -> Granted:
     scopes = tuple(str(answer.get("scope", "")).split())
     if not any(it.startswith("fhircast/") for it in scopes):
         raise ValueError("scope: no FHIRcast scope was granted (SMART-03)")
-    expires_in = answer.get("expires_in")
+    expires_in, refresh_token = answer.get("expires_in"), answer.get("refresh_token")
     return Granted(
         token,
         read_launch({name: it for name, it in answer.items() if isinstance(it, str)}),
         scopes,
         expires_in if isinstance(expires_in, int) else None,
+        refresh_token if isinstance(refresh_token, str) else "",
     )

@@ -13,7 +13,9 @@ from fhircast_subscribers.smart import (
     AuthorizationRequest,
     authorization_request,
     read_redirect,
+    read_smart_configuration,
     read_token_answer,
+    refresh_form,
     token_form,
 )
 
@@ -112,3 +114,46 @@ def test_token_answer_without_what_it_shall_hold_is_refused(missing: str) -> Non
     """SMART-03, SMART-04."""
     with pytest.raises(ValueError, match=r"SMART|IRA"):
         read_token_answer({name: it for name, it in ANSWER.items() if name != missing})
+
+
+def test_the_next_token_is_asked_for_with_the_newest_refresh_token() -> None:
+    """SMART-04: kept out of the repr; fewer scopes may be asked for."""
+    granted = read_token_answer(ANSWER | {"refresh_token": "r-1"})
+    assert granted.refresh_token not in repr(granted)
+    form = refresh_form(granted.refresh_token, client_id="viewer")
+    assert form == {"grant_type": "refresh_token", "refresh_token": "r-1", "client_id": "viewer"}
+    fewer = refresh_form("r-1", client_id="viewer", scopes=["fhircast/Patient-open.read"])
+    assert fewer["scope"] == "fhircast/Patient-open.read"
+    assert read_token_answer(ANSWER).refresh_token == ""
+
+
+CONFIGURATION: dict[str, Any] = {
+    "authorization_endpoint": "https://as.example.org/authorize",
+    "token_endpoint": "https://as.example.org/token",
+    "code_challenge_methods_supported": ["S256"],
+    "scopes_supported": ["fhircast/*.*", 7],
+}
+
+
+def test_endpoints_are_found() -> None:
+    """SMART-06: what is not known or not of its kind is passed over."""
+    found = read_smart_configuration(CONFIGURATION | {"x": 1})
+    assert found.token_endpoint == "https://as.example.org/token"
+    assert found.scopes == ("fhircast/*.*",)
+
+
+@pytest.mark.parametrize(
+    ("changed", "rule"),
+    [
+        ({"token_endpoint": None}, "SMART-06"),
+        ({"authorization_endpoint": "/authorize"}, "SMART-06"),
+        ({"code_challenge_methods_supported": ["plain"]}, "SMART-05"),
+        ({"code_challenge_methods_supported": None}, "SMART-05"),
+    ],
+)
+def test_a_server_that_cannot_launch_safely_is_refused(changed: dict[str, Any], rule: str) -> None:
+    """SMART-05, SMART-06."""
+    with pytest.raises(ValueError, match=rule):
+        read_smart_configuration(CONFIGURATION | changed)
+    with pytest.raises(ValueError, match="SMART-06"):
+        read_smart_configuration([])

@@ -105,7 +105,8 @@ def consent_page(
     )
     refused = tuple(refused)
     if refused:
-        body += f"<p>It also asked for what it cannot get here:</p>{_list(refused, 'refused')}"
+        body += "<p>It asked for more, which it does not get, or not in full:</p>"
+        body += _list(refused, "refused")
     body += (
         f"<p>The answer goes to <code>{escape(redirect_uri)}</code>.</p>"
         '<form method="post" action="/auth/consent" data-testid="consent">'
