@@ -33,7 +33,7 @@ VERDICTS = ROOT / "docs" / "conformance.json"
 KIT = ROOT / "tests" / "conformance" / "fhircast_conformance"
 CODE = ("hub", "subscribers", "examples")
 
-OPEN_ROWS = {}
+OPEN_ROWS: dict[str, str] = {}
 """Rows that nothing here fulfils yet, with the reason; everything else must have a test."""
 
 _JUDGING_OURS = {"test_subscriber_kit.py", "test_subscriber_cli.py"}

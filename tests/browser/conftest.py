@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
@@ -21,6 +21,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+COOKIE = "fhircast_demo_session"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 SHOTS = os.environ.get("SCREENSHOTS_DIR", "")
 _FLAGS = [
@@ -82,6 +83,7 @@ class Demo:
     """The demo's pages on a hub of their own, each page in a window of its own.
 
     A page that shares its window with others is a hidden tab: Chromium then draws it once a second.
+    All windows are signed in as the same person, in one login session.
     """
 
     def __init__(self, browser: Browser, origin: str, hub: HubProcess) -> None:
@@ -89,20 +91,51 @@ class Demo:
         self.hub = hub
         self._browser = browser
         self._contexts: list[BrowserContext] = []
+        self._http = httpx.Client(base_url=origin)
 
-    def window(self) -> Page:
+    def sign_in(self, user: str) -> None:
+        """Begin a login session; windows opened from now on belong to it."""
+        assert self._http.post("/login", data={"user": user, "next": "/"}).status_code == 303
+
+    def sign_out(self) -> None:
+        assert self._http.post("/logout").status_code == 303
+
+    def ehr_session(self) -> dict[str, Any]:
+        """Return what the EHR's page is told, with fresh launches."""
+        if COOKIE not in self._http.cookies:
+            self.sign_in("radiologist")
+        session: dict[str, Any] = self._http.get("/ehr/session").json()
+        return session
+
+    def own_client(self) -> dict[str, Any]:
+        """Return token, hub.url and hub.topic for a client of one's own."""
+        self.ehr_session()
+        given: dict[str, Any] = self._http.post("/ehr/own-client").json()
+        return given
+
+    def launch_url(self, app: str) -> str:
+        """Return the address of an EHR launch, good for one time."""
+        return f"{self.origin}{self.ehr_session()['apps'][app]['url']}"
+
+    def window(self, *, signed_in: bool = True) -> Page:
         """Return an empty page in a window of its own."""
         context = self._browser.new_context(viewport={"width": 1100, "height": 800})
         context.set_default_timeout(15_000)
         self._contexts.append(context)
+        if signed_in:
+            self.ehr_session()
+            cookie = self._http.cookies[COOKIE]
+            context.add_cookies([{"name": COOKIE, "value": cookie, "url": self.origin}])
         return context.new_page()
 
     def page(self, app: str) -> Page:
+        """Launch an application from the EHR, or open the EHR's page ("")."""
         page = self.window()
-        page.goto(f"{self.origin}/{app}")
+        page.goto(self.launch_url(app) if app else f"{self.origin}/")
         return page
 
     def close(self) -> None:
+        self._http.close()
         for context in self._contexts:
             context.close()
 

@@ -111,7 +111,7 @@ def draw_ruler(viewer: Page) -> None:
 def post_event(demo: Demo, name: str, context: list[object]) -> None:
     """Post an event as a client of one's own would."""
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    launch = httpx.get(f"{demo.origin}/launch").json()
+    launch = demo.own_client()
     event = {"hub.topic": launch["hub.topic"], "hub.event": name, "context": context}
     message = {"id": f"test-{name}", "timestamp": now, "event": event}
     headers = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import httpx
 import pytest
@@ -70,12 +70,12 @@ def test_after_a_hub_restart_the_case_and_its_content_are_back(demo: Demo, three
     expect(dictation.get_by_test_id("report-text")).to_have_value("Not yet saved.")
 
 
-def test_a_denied_subscription_waits_for_the_user(demo: Demo, three: Three) -> None:
+def test_a_denied_subscription_waits_for_the_user(three: Three) -> None:
     """CONF-07: ended by the hub; no socket is opened again before the button is pressed."""
     worklist, viewer, _dictation = three()
     sockets: list[WebSocket] = []
     viewer.on("websocket", keep_in(sockets))
-    unsubscribe(demo, viewer)
+    unsubscribe(viewer)
     expect_sync(viewer, "lost", seconds=2)
     expect_banner(viewer, "Subscription ended:")
     open_case(worklist, accessions(worklist)[0])
@@ -182,15 +182,15 @@ def with_other_patient(route: Route) -> None:
     route.fulfill(body=re.sub(r'"patientId":\s*"[^"]+"', '"patientId":"SOMEBODY-ELSE"', text))
 
 
-def unsubscribe(demo: Demo, page: Page) -> None:
+def unsubscribe(page: Page) -> None:
     """End a page's subscription from outside, as an administrator would."""
-    launch: dict[str, Any] = httpx.get(f"{demo.origin}/launch/viewer").json()
     script = "Object.entries(sessionStorage).find(([k]) => k.startsWith('fhircast.endpoint'))[1]"
+    grant = json.loads(page.evaluate("sessionStorage['smart.demo-viewer.grant']"))
     form = {
         "hub.channel.type": "websocket",
         "hub.mode": "unsubscribe",
-        "hub.topic": launch["hub.topic"],
+        "hub.topic": grant["topic"],
         "hub.channel.endpoint": page.evaluate(script),
     }
-    headers = {"Authorization": f"Bearer {launch['access_token']}"}
-    assert httpx.post(launch["hub.url"], data=form, headers=headers).status_code == 202
+    headers = {"Authorization": f"Bearer {grant['accessToken']}"}
+    assert httpx.post(grant["hubUrl"], data=form, headers=headers).status_code == 202

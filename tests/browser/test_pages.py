@@ -86,7 +86,7 @@ def test_a_short_lease_is_renewed_in_time(demo: Demo) -> None:
     page = demo.window()
     sockets: list[str] = []
     page.on("websocket", lambda socket: sockets.append(socket.url))
-    page.goto(f"{demo.origin}/worklist")
+    page.goto(demo.launch_url("worklist"))
     expect_sync(page, "in-sync")
     for _ in range(3):
         page.wait_for_event("request", is_renewal)

@@ -9,6 +9,7 @@ const LABELS = {
   connecting: "Connecting…",
   checking: "Checking…",
   lost: "Not in sync",
+  out: "Not in the session",
 };
 
 export class Chrome {
@@ -60,8 +61,9 @@ export class Chrome {
   }
 
   /**
-   * @param {{shown: object|null, sync: import("./sync.js").SyncState, hub: object|null,
-   *   actions: object, extra: object[]}} view `shown` and `hub` are open contexts.
+   * @param {{shown: object|null, sync: import("./sync.js").SyncState, actions: object,
+   *   problem: import("./problems.js").Problem|null, extra: object[]}} view `shown` is an open
+   *   context, `problem` what keeps this page out of the session.
    */
   render(view) {
     const parts = this.#parts;
@@ -75,7 +77,8 @@ export class Chrome {
     parts.birth.dataset.date = facts.birthDate;
     setText(parts.accession, facts.accession);
     setText(parts.since, momentText(shown?.openedAt));
-    const banners = [...syncBanners(view), ...(view.extra ?? [])];
+    const problem = view.problem ? [view.problem.banner] : [];
+    const banners = [...problem, ...syncBanners(view), ...(view.extra ?? [])];
     const state = stateOf(view, banners);
     parts.sync.dataset.state = state;
     setText(parts.sync, LABELS[state]);
@@ -122,7 +125,8 @@ function buttonsOf(banner, close) {
 
 const fact = (label, value) => h("div", {}, h("dt", {}, label), h("dd", {}, value));
 
-function stateOf({ sync }, banners) {
+function stateOf({ sync, problem }, banners) {
+  if (problem) return "out";
   if (sync.connection.state === "connecting") return "connecting";
   if (sync.connection.state !== "live") return "lost";
   if (banners.some((banner) => banner.sync)) return "lost";
@@ -131,6 +135,7 @@ function stateOf({ sync }, banners) {
 
 /** Everything that keeps the apps apart: who, why, and what to do about it. */
 function syncBanners(view) {
+  if (view.problem) return [];
   const { connection, failures } = view.sync;
   const banners = [];
   if (connection.state === "lost") {

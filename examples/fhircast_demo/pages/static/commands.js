@@ -21,13 +21,19 @@ const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 
 export class Commands {
   #client;
+  #refusal;
   #follower;
   #updates = Promise.resolve();
   #lastOpen = null;
   #resend = null;
 
-  constructor(client) {
+  /**
+   * @param {HubClient} client
+   * @param {(eventName: string) => string} refusal why an event may not be requested, "" if it may
+   */
+  constructor(client, refusal = () => "") {
     this.#client = client;
+    this.#refusal = refusal;
     this.#follower = client.follower;
     client.sync.onChange(() => this.#resendIfRefused());
   }
@@ -85,8 +91,12 @@ export class Commands {
   async restore(before) {
     const { connection } = this.#client.sync;
     if (Date.now() - connection.since > RESTORE_WITHIN_MS) return;
-    const opened = await this.open(`${typeOf(before.anchor)}-open`, before.context);
-    if (!opened.ok || before.content.size === 0) return;
+    const type = typeOf(before.anchor);
+    if (!this.#refusal(`${type}-open`)) {
+      const opened = await this.open(`${type}-open`, before.context);
+      if (!opened.ok) return;
+    }
+    if (before.content.size === 0 || this.#refusal(`${type}-update`)) return;
     await this.#until(() => this.#follower.contexts.has(before.anchor));
     await this.put(before.anchor, ...before.content.values());
   }
@@ -112,6 +122,8 @@ export class Commands {
   }
 
   async #send(message) {
+    const refusal = this.#refusal(message.event["hub.event"]);
+    if (refusal) return { ok: false, status: 403, message, words: refusal };
     try {
       const answer = await this.#client.requests.post(message);
       const { ok, status } = answer;

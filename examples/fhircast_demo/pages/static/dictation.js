@@ -24,11 +24,11 @@ const state = {
 
 const session = new Session({
   app: "dictation",
-  title: "Dictation",
   shown: () => state.shown,
   extra: banners,
   onChange: followed,
-  started: () => state.shown && load(state.shown),
+  started: () => (state.shown && isReport(state.shown) ? load(state.shown) : panel.update()),
+  stopped: () => panel.update(),
 });
 
 const isReport = (context) => context?.anchor.startsWith("DiagnosticReport/") ?? false;
@@ -134,12 +134,20 @@ function logOut() {
   state.logoutWaits = false;
   state.loggedOut = true;
   show(null);
-  session.client.leave();
+  session.logOut();
   panel.update();
   return 200;
 }
 
 // ------------------------------------------------------------------------- saving and signing
+
+const mayNotSave = () => session.mayNot("save reports");
+/** A signature is told to the others and closes the case: without all of it there is none. */
+const mayNotSign = () =>
+  mayNotSave() || session.mayNot("share reports") || session.mayNot("close reports");
+/** What cannot be saved is not typed either: it would keep this app from following. */
+const locked = () =>
+  isDone(state.stored) || state.phase !== "ready" || (mayNotSave() !== "" && !dirty());
 
 async function save(status, phase) {
   const context = live();
@@ -166,11 +174,11 @@ async function save(status, phase) {
 }
 
 async function saveDraft() {
-  if (!isReport(state.shown) || state.phase !== "ready" || isDone(state.stored)) return false;
+  if (!isReport(state.shown) || locked()) return false;
   const { anchor } = state.shown;
   const report = await save("preliminary", "saving");
   if (!report) return false;
-  if (session.follower.contexts.has(anchor)) {
+  if (session.follower.contexts.has(anchor) && !session.mayNot("share reports")) {
     const told = await session.commands.put(anchor, report);
     session.report(told, "The draft is saved, but the others were not told");
   } else session.notice("");
@@ -181,7 +189,7 @@ async function saveDraft() {
 }
 
 async function sign() {
-  if (!isReport(state.shown) || state.phase !== "ready" || isDone(state.stored)) return;
+  if (!isReport(state.shown) || locked() || mayNotSign()) return;
   const { anchor } = state.shown;
   if (!drafts.text(anchor).trim()) {
     panel.hint("The report is empty. Dictate or type the findings before you sign.");
@@ -266,7 +274,10 @@ const panel = new DictationPanel(byId("main"), {
   state,
   drafts,
   isReport: () => isReport(state.shown),
-  locked: () => isDone(state.stored) || state.phase !== "ready",
+  locked,
+  mayNotSave,
+  mayNotSign,
+  isOut: () => session.problem !== null,
   dirty,
   observations: () => observationsOf(live()),
   selection: () => live()?.selection ?? [],

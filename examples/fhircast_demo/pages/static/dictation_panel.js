@@ -7,7 +7,8 @@ import { codeText, quantityText } from "./resources.js";
 const EMPTY = {
   none: ["No report open.", "Open a case in the worklist; its report opens here by itself."],
   images: ["Images only.", "The others look at images; no report is open for them."],
-  out: ["You have been logged out.", "Reload this page to begin a new session."],
+  loggedOut: ["You have been logged out.", "Sign in again to begin a new session."],
+  out: ["No report open.", "See the message above."],
 };
 
 export class DictationPanel {
@@ -100,7 +101,7 @@ export class DictationPanel {
     const open = this.#page.isReport();
     parts.editor.hidden = !open;
     parts.empty.hidden = open;
-    const [title, words] = EMPTY[state.loggedOut ? "out" : state.shown ? "images" : "none"];
+    const [title, words] = EMPTY[this.#emptyFor()];
     parts.empty.replaceChildren(h("strong", {}, title), words);
     if (!open) return;
     const report = state.shown.context.find((item) => item.key === "report")?.resource;
@@ -110,8 +111,11 @@ export class DictationPanel {
     setText(parts.status, label);
     const locked = this.#page.locked();
     parts.text.readOnly = locked;
-    parts.save.disabled = locked || !this.#page.dirty();
-    parts.sign.disabled = locked;
+    parts.save.disabled = locked || !this.#page.dirty() || Boolean(this.#page.mayNotSave());
+    parts.save.title = this.#page.mayNotSave() || "Save draft (Ctrl+S)";
+    parts.sign.disabled = locked || Boolean(this.#page.mayNotSign());
+    parts.sign.title = this.#page.mayNotSign() || "Sign and close (Ctrl+Enter)";
+    parts.text.placeholder = this.#page.mayNotSave() || "Findings and impression …";
     this.#drawList();
   }
 
@@ -125,6 +129,13 @@ export class DictationPanel {
   /** A select event: bring the selected measurement into focus (IRA-RC-02). */
   focusSelected() {
     this.#parts.list.querySelector('[data-selected="true"]')?.scrollIntoView({ block: "nearest" });
+  }
+
+  #emptyFor() {
+    const { state } = this.#page;
+    if (state.loggedOut) return "loggedOut";
+    if (this.#page.isOut()) return "out";
+    return state.shown ? "images" : "none";
   }
 
   #status() {

@@ -11,11 +11,12 @@ export class FhirError extends Error {
 
 export class FhirClient {
   #base;
-  #getToken;
+  #fetch;
 
-  constructor(base, getToken) {
+  /** @param {typeof fetch} fetch sends the token along */
+  constructor(base, fetch) {
     this.#base = base.replace(/\/+$/, "");
-    this.#getToken = getToken;
+    this.#fetch = fetch;
   }
 
   /** All resources of a search, following the "next" links up to a bound. */
@@ -57,20 +58,19 @@ export class FhirClient {
 
   async #call(url, method = "GET", body = undefined) {
     const headers = { Accept: "application/fhir+json" };
-    const token = await this.#getToken();
-    if (token) headers.Authorization = `Bearer ${token}`;
     if (body) headers["Content-Type"] = "application/fhir+json";
     let response;
     try {
-      response = await fetch(url, {
+      response = await this.#fetch(url, {
         method,
         headers,
         body: body && JSON.stringify(body),
         cache: "no-store",
         signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS),
       });
-    } catch {
-      throw new FhirError("The EHR does not answer", 0);
+    } catch (error) {
+      const ended = error.kind === "ended"; // of SmartClient: signed out
+      throw new FhirError(ended ? error.message : "The EHR does not answer", 0);
     }
     const answer = await response.json().catch(() => null);
     if (response.ok) return { body: answer, etag: response.headers.get("ETag") };

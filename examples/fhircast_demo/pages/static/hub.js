@@ -2,7 +2,7 @@
 // subscribe → socket → confirmation → replay → GET → live; and again after every loss.
 // Spec: 2.4 Subscribing, 2.5 Event Notification. No dependency; works with any FHIRcast 3.0.0 hub.
 
-import { HubRequests, NoAnswer, inWords } from "./requests.js";
+import { HubRequests, NoAnswer, NotAuthorized, inWords } from "./requests.js";
 import { readSyncError } from "./messages.js";
 
 const LEASE_SECONDS = 3600;
@@ -34,7 +34,8 @@ export class HubClient {
   #recent = new Map();
 
   /**
-   * @param {object} options hubUrl, topic, name, events (array), getToken(refresh) → token,
+   * @param {object} options hubUrl, topic, name, events (array), getToken(refused) → token (or it
+   *   throws NotAuthorized),
    *   follower (Follower), sync (SyncState), onChange(change) → ack status (or a promise of it),
    *   restore(context): called when the hub has lost its memory and nothing is open any more;
    *   storage, fetch and WebSocket may be given for tests.
@@ -122,7 +123,7 @@ export class HubClient {
         this.sync.setConnection("lost", end.reason);
       } catch (error) {
         if (this.#stopped) return;
-        if (error instanceof Ended) {
+        if (error instanceof Ended || error instanceof NotAuthorized) {
           this.#keepEndpoint(null);
           this.sync.setConnection("ended", error.message);
           await new Promise((done) => (this.#wake = done));

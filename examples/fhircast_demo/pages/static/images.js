@@ -19,10 +19,10 @@ export async function resolveStudyUid(context, fhir) {
   return found.map(studyUidOf).find(Boolean) ?? null;
 }
 
-/** The study's viewer.json: series with their instances. */
-export async function fetchStudy(base, uid, signal, token) {
+/** The study's viewer.json: series with their instances. `get` is a fetch that sends the token. */
+export async function fetchStudy(base, uid, signal, get) {
   const url = `${base.replace(/\/+$/, "")}/studies/${encodeURIComponent(uid)}/viewer.json`;
-  const response = await fetched(url, signal, token);
+  const response = await fetched(url, signal, get);
   if (response.status === 404) throw new StudyProblem("The image source does not have this study");
   if (!response.ok) throw new StudyProblem(`The image source answered ${response.status}`);
   const study = await response.json();
@@ -30,10 +30,9 @@ export async function fetchStudy(base, uid, signal, token) {
   return { ...study, series: series.filter((each) => each.slices.length > 0) };
 }
 
-async function fetched(url, signal, token) {
-  const headers = token ? { Authorization: `Bearer ${token}` } : {};
+async function fetched(url, signal, get) {
   try {
-    return await fetch(url, { signal, headers });
+    return await get(url, { signal });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new StudyProblem(
@@ -77,8 +76,8 @@ export function identityProblem(study, uid, context) {
 }
 
 /** The pixels of one slice as a typed array. */
-export async function fetchPixels(slice, signal, token) {
-  const response = await fetched(slice.url, signal, token);
+export async function fetchPixels(slice, signal, get) {
+  const response = await fetched(slice.url, signal, get);
   if (!response.ok) throw new StudyProblem(`The image source answered ${response.status}`);
   const bytes = await response.arrayBuffer();
   const { rows, columns, samplesPerPixel = 1, bitsAllocated, signed } = slice.meta;
@@ -87,6 +86,14 @@ export async function fetchPixels(slice, signal, token) {
   if (bytes.byteLength < expected) throw new StudyProblem("An image is incomplete");
   if (wide) return signed ? new Int16Array(bytes) : new Uint16Array(bytes);
   return signed ? new Int8Array(bytes) : new Uint8Array(bytes);
+}
+
+/** A small picture of a slice, as an object URL; whoever shows it revokes it. */
+export async function fetchThumbnail(slice, signal, get) {
+  const url = slice.url.replace(/\/raw$/, "/rendered?viewport=96,96");
+  const response = await fetched(url, signal, get);
+  if (!response.ok) throw new StudyProblem(`The image source answered ${response.status}`);
+  return URL.createObjectURL(await response.blob());
 }
 
 /** Window that shows every value that occurs: for images that bring none. */

@@ -10,6 +10,9 @@ const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 /** The hub gave no answer: connection refused, network lost, or no reply in time. */
 export class NoAnswer extends Error {}
 
+/** There is no token to be had any more: somebody has to sign in again. Thrown by getToken. */
+export class NotAuthorized extends Error {}
+
 export class HubRequests {
   #getToken;
   #fetch;

@@ -6,7 +6,7 @@ import { STATUS_LABELS } from "./rows.js";
 
 const CELL = { role: "cell" };
 
-/** @param {object} page what a row can ask for: pick, ask, openReport, openImages, isBusy */
+/** @param {object} page what a row can ask for: pick, ask, openReport, openImages, isBusy, mayNot */
 export function drawRow(row, page) {
   const person = [
     h("span", {}, row.mrn),
@@ -41,8 +41,18 @@ export function drawRow(row, page) {
   );
 }
 
-export const canShow = (row, page) => Boolean(row.study && row.patient) && !page.isBusy(row);
-export const canOpen = (row, page) => canShow(row, page) && Boolean(row.report);
+/** Why a button does nothing for this user: reasons in words, "" where it may. */
+export const refusals = (page) => ({
+  report: page.mayNot("open reports"),
+  images: page.mayNot("open images"),
+  close: page.mayNot("close cases"),
+});
+
+const isReady = (row, page) => Boolean(row.study && row.patient) && !page.isBusy(row);
+export const canShow = (row, page) => isReady(row, page) && !refusals(page).images;
+export const canOpen = (row, page) =>
+  isReady(row, page) && Boolean(row.report) && !refusals(page).report;
+export const canClose = (row, page) => row.openAnchors.length > 0 && !refusals(page).close;
 
 function actions(row, page) {
   const button = (testid, label, title, press, enabled) =>
@@ -60,17 +70,25 @@ function actions(row, page) {
     );
   const open = row.report ? "Open the report (Enter)" : "The EHR has no report for this order yet";
   const closable = row.openAnchors[0];
+  const refused = refusals(page);
+  const close = refused.close || "Close without signing";
   return [
-    button("open", "Open", open, () => page.openReport(row), canOpen(row, page)),
+    button(
+      "open",
+      "Open",
+      refused.report || open,
+      () => page.openReport(row),
+      canOpen(row, page),
+    ),
     button(
       "open-images",
       "Images",
-      "Show the images only (I)",
+      refused.images || "Show the images only (I)",
       () => page.openImages(row),
       canShow(row, page),
     ),
     closable
-      ? button("close-case", "Close case", "Close without signing", () => page.ask(closable), true)
+      ? button("close-case", "Close case", close, () => page.ask(closable), canClose(row, page))
       : null,
   ];
 }

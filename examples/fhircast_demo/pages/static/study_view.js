@@ -1,6 +1,6 @@
 // StudyView: the loaded study on the stage: its series, the slice shown, its pixels and windows.
 
-import { fetchPixels, fullWindow } from "./images.js";
+import { fetchPixels, fetchThumbnail, fullWindow } from "./images.js";
 
 const CACHE_SLICES = 200;
 
@@ -13,15 +13,16 @@ export class StudyView {
   seriesIndex = 0;
   sliceIndex = 0;
   #stage;
-  #token;
+  #get;
   #cache = new Map();
   #windows = new Map();
   #remembered = new Map();
   #abort = new AbortController();
 
-  constructor(stage, token) {
+  /** @param {typeof fetch} get sends the token along */
+  constructor(stage, get) {
     this.#stage = stage;
-    this.#token = token;
+    this.#get = get;
   }
 
   get series() {
@@ -72,6 +73,12 @@ export class StudyView {
     this.#ahead();
   }
 
+  /** An object URL of a small picture of the series. */
+  thumbnail(series) {
+    const middle = series.slices[Math.floor((series.slices.length - 1) / 2)];
+    return fetchThumbnail(middle, this.#abort.signal, this.#get);
+  }
+
   setWindow(changes) {
     this.#stage.setWindow(changes);
   }
@@ -113,7 +120,7 @@ export class StudyView {
     let entry = this.#cache.get(slice.key);
     if (!entry) {
       entry = { pixels: null };
-      entry.loading = fetchPixels(slice, this.#abort.signal, this.#token()).then((pixels) => {
+      entry.loading = fetchPixels(slice, this.#abort.signal, this.#get).then((pixels) => {
         entry.pixels = pixels;
         return pixels;
       });

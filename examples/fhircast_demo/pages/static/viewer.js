@@ -12,16 +12,19 @@ import { ViewerPanel } from "./viewer_panel.js";
 const ANSWER_WITHIN_MS = 1500; // then 202 and, if need be, a SyncError
 const LOAD_WITHIN_MS = 9000; // so that a refusal is told within 10 s (ACK-04)
 
+const [SHARE, SELECT] = ["share measurements", "select measurements for all"];
+
 /** What is on screen: the anchor, how far its images are, and what went wrong. */
 const state = { anchor: null, images: "none", problem: null, load: null };
 const rulers = new Rulers();
 
 const session = new Session({
   app: "viewer",
-  title: "Viewer",
   shown: () => session.current,
   extra: banners,
   onChange: followed,
+  started: () => panel.update(),
+  stopped: () => panel.update(),
 });
 
 // ---------------------------------------------------------------------------------- following
@@ -46,7 +49,7 @@ function followed(change) {
       return 200;
     case "logout":
       leaveCase();
-      session.client.leave();
+      session.logOut();
       return 200;
     default:
       panel.update();
@@ -114,7 +117,7 @@ async function loadImages(context, load) {
 async function fetchChecked(context, load) {
   const uid = await resolveStudyUid(context.context, session.fhir);
   if (!uid) return "no-study";
-  const study = await fetchStudy(session.launch.dicomwebUrl, uid, load.signal, token());
+  const study = await fetchStudy(session.dicomweb, uid, load.signal, session.get);
   const problem = identityProblem(study, uid, context.context);
   if (problem) throw new StudyProblem(problem);
   if (!load.signal.aborted) await view.show(study);
@@ -184,7 +187,7 @@ async function select(entry) {
     const at = view.series.slices.findIndex((slice) => slice.key === entry.ruler.slice);
     if (at >= 0) view.goTo(at).catch(failedSlice);
   }
-  if (!entry.shared || !reportOpen()) return;
+  if (!entry.shared || !reportOpen() || session.mayNot(SELECT)) return;
   const refs = entry.selected ? [] : [entry.ref];
   session.report(await session.commands.select(state.anchor, refs), "Not selected");
 }
@@ -192,8 +195,6 @@ async function select(entry) {
 function failedSlice(error) {
   if (error.name !== "AbortError") session.notice(error.message, "warn");
 }
-
-const token = () => session.launch?.access_token ?? "";
 
 const panel = new ViewerPanel(byId("main"), {
   state,
@@ -204,6 +205,9 @@ const panel = new ViewerPanel(byId("main"), {
   select,
   failedSlice,
   current: () => session.current,
+  mayNotShare: () => session.mayNot(SHARE),
+  mayNotSelect: () => session.mayNot(SELECT),
+  isOut: () => session.problem !== null,
 });
 const stage = new Stage(panel.canvas, {
   changed: () => panel.overlay(),
@@ -214,6 +218,6 @@ const stage = new Stage(panel.canvas, {
     panel.update(ruler.id);
   },
 });
-const view = new StudyView(stage, token);
+const view = new StudyView(stage, session.get);
 panel.attach(stage, view);
 session.start();

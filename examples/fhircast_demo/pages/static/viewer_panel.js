@@ -16,6 +16,7 @@ const MESSAGES = {
   loading: ["Loading the images …", ""],
   "no-study": ["No imaging study in this context.", "Only the patient was opened."],
   failed: ["Images not shown.", "See the message above."],
+  out: ["No case open.", "See the message above."],
 };
 
 const CLOSED_REPORT = "Open the report in the worklist to share measurements";
@@ -90,7 +91,8 @@ export class ViewerPanel {
   update(focusId = null) {
     if (!this.#stage) return;
     const { state } = this.#page;
-    const [title, text] = MESSAGES[state.images] ?? ["", ""];
+    const isOut = this.#page.isOut() && state.images === "none";
+    const [title, text] = MESSAGES[isOut ? "out" : state.images] ?? ["", ""];
     this.#parts.message.hidden = state.images === "ready";
     this.#parts.message.replaceChildren(h("strong", {}, title), text);
     this.#drawStatus();
@@ -160,8 +162,12 @@ export class ViewerPanel {
   }
 
   #thumb(series, index) {
-    const middle = series.slices[Math.floor((series.slices.length - 1) / 2)];
-    const picture = middle.url.replace(/\/raw$/, "/rendered?viewport=96,96");
+    const picture = h("img", { alt: "", width: "72", height: "72" });
+    picture.onload = () => URL.revokeObjectURL(picture.src);
+    this.#view.thumbnail(series).then(
+      (url) => (picture.src = url),
+      () => null, // the series has its name all the same
+    );
     return h(
       "button",
       {
@@ -171,7 +177,7 @@ export class ViewerPanel {
         onclick: () =>
           this.#view.selectSeries(index).then(() => this.update(), this.#page.failedSlice),
       },
-      h("img", { src: picture, alt: "", width: "72", height: "72", loading: "lazy" }),
+      picture,
       h("span", {}, `${series.description || series.modality} (${series.slices.length})`),
     );
   }
@@ -203,11 +209,8 @@ export class ViewerPanel {
     const { ruler, observation } = entry;
     const length = ruler && lengthOf(ruler.a, ruler.b, ruler.spacing);
     const text = length ? lengthText(length) : quantityText(observation) || "Shared by another app";
-    const blocked = !this.#page.reportOpen()
-      ? CLOSED_REPORT
-      : length && !length.calibrated
-        ? "The image is not calibrated: no length in mm to share"
-        : "";
+    const blocked = this.#blocked(length);
+    const mayNotSelect = entry.shared && this.#page.mayNotSelect();
     return h(
       "li",
       {
@@ -224,7 +227,7 @@ export class ViewerPanel {
           class: "value",
           "data-testid": "measurement-select",
           "aria-pressed": String(entry.selected),
-          title: entry.shared ? "Select in all apps" : "Show",
+          title: mayNotSelect || (entry.shared ? "Select in all apps" : "Show"),
           onclick: () => this.#page.select(entry),
         },
         text,
@@ -250,11 +253,21 @@ export class ViewerPanel {
           class: "quiet",
           "data-testid": "measurement-remove",
           "aria-label": `Remove ${text}`,
+          disabled: entry.shared && Boolean(this.#page.mayNotShare()),
+          title: (entry.shared && this.#page.mayNotShare()) || null,
           onclick: () => this.#page.remove(entry),
         },
         "✕",
       ),
     );
+  }
+
+  /** Why this measurement cannot be shared, "" if it can. */
+  #blocked(length) {
+    if (this.#page.mayNotShare()) return this.#page.mayNotShare();
+    if (!this.#page.reportOpen()) return CLOSED_REPORT;
+    const calibrated = !length || length.calibrated;
+    return calibrated ? "" : "The image is not calibrated: no length in mm to share";
   }
 
   #useTool(tool) {
@@ -272,8 +285,8 @@ export class ViewerPanel {
 
   #shareLast() {
     const last = this.#page.measurements().findLast((entry) => !entry.shared);
-    const calibrated = last && lengthOf(last.ruler.a, last.ruler.b, last.ruler.spacing).calibrated;
-    if (calibrated && this.#page.reportOpen()) this.#page.share(last);
+    const length = last && lengthOf(last.ruler.a, last.ruler.b, last.ruler.spacing);
+    if (last && !this.#blocked(length)) this.#page.share(last);
   }
 
   #key(event) {

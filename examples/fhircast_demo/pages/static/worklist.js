@@ -1,7 +1,7 @@
 // The reading worklist: opens cases for every app in the session and follows their state.
 
 import { byId, h, isTyping } from "./dom.js";
-import { canOpen, canShow, drawRow } from "./row_view.js";
+import { canClose, canOpen, canShow, drawRow, refusals } from "./row_view.js";
 import { Rows, imagesContext, matches, reportContext } from "./rows.js";
 import { Session } from "./session.js";
 
@@ -20,7 +20,6 @@ const view = {
 
 const session = new Session({
   app: "worklist",
-  title: "Worklist",
   shown: () => session.current,
   extra: banners,
   onChange(change) {
@@ -30,6 +29,7 @@ const session = new Session({
     return 200;
   },
   started: poll,
+  stopped: () => render(),
 });
 
 // ------------------------------------------------------------------------------------ actions
@@ -56,9 +56,8 @@ async function closeCase() {
 }
 
 function loggedOut() {
-  session.client.leave();
   view.ehr = "logged-out";
-  render();
+  session.logOut();
   return 200;
 }
 
@@ -70,7 +69,7 @@ async function poll() {
     view.ehr = error.message;
   }
   render();
-  if (view.ehr !== "logged-out") setTimeout(poll, POLL_MS);
+  if (view.ehr !== "logged-out" && session.smart.grant) setTimeout(poll, POLL_MS);
 }
 
 function banners() {
@@ -87,7 +86,7 @@ function banners() {
       ],
     });
   }
-  if (!["ok", "loading", "logged-out"].includes(view.ehr)) {
+  if (!["ok", "loading", "logged-out"].includes(view.ehr) && session.smart.grant) {
     found.push({
       key: "ehr",
       kind: "warn",
@@ -190,7 +189,8 @@ function render() {
 function drawEmpty() {
   const texts = {
     loading: ["Loading the worklist …", ""],
-    "logged-out": ["You have been logged out.", "Reload this page to begin a new session."],
+    "logged-out": ["You have been logged out.", "Sign in again to begin a new session."],
+    out: ["Not signed in.", "See the message above."],
   };
   const none = view.words
     ? ["Nothing found.", "Clear the search box, or look under “All”."]
@@ -200,11 +200,19 @@ function drawEmpty() {
           "Nothing left to read.",
           "New orders appear here by themselves; finished ones are under “Done”.",
         ];
-  const [title, text] = texts[view.ehr] ?? (view.ehr === "ok" ? none : [view.ehr, "Retrying."]);
+  const out = session.problem && !session.smart.grant && view.ehr !== "logged-out";
+  const [title, text] = texts[out ? "out" : view.ehr] ?? (view.ehr === "ok" ? none : [view.ehr, "Retrying."]);
   empty.replaceChildren(h("strong", {}, title), text);
 }
 
-const page = { pick, ask, openReport, openImages, isBusy: (row) => view.busy === row.key };
+const page = {
+  pick,
+  ask,
+  openReport,
+  openImages,
+  isBusy: (row) => view.busy === row.key,
+  mayNot: (what) => session.mayNot(what) || (session.problem ? session.problem.title : ""),
+};
 const rowElements = new Map();
 
 /** Rows that did not change keep their element: a click must never hit one that is being replaced. */
@@ -212,7 +220,7 @@ function drawRows(list) {
   const elements = list.map((row) => {
     const versions = [row.order, row.patient, row.study, row.report].map((each) => each?.meta);
     const shows = { ...row, order: 0, patient: 0, study: 0, report: 0, versions };
-    const key = JSON.stringify([shows, row.key === view.busy]);
+    const key = JSON.stringify([shows, row.key === view.busy, Object.values(refusals(page))]);
     if (rowElements.get(row.key)?.key !== key)
       rowElements.set(row.key, { key, element: drawRow(row, page) });
     return rowElements.get(row.key).element;
@@ -255,12 +263,12 @@ document.addEventListener("keydown", (event) => {
     return;
   }
   const row = list[at];
-  if (!row || !canShow(row, page) || (isTyping(event) && event.key !== "Enter")) return;
+  if (!row || (isTyping(event) && event.key !== "Enter")) return;
   if (event.target.closest?.("button, a")) return;
   if (event.key === "Enter" && canOpen(row, page)) openReport(row);
   else if (isTyping(event)) return;
-  else if (event.key.toLowerCase() === "i") openImages(row);
-  else if (event.key.toLowerCase() === "c" && row.openAnchors[0]) ask(row.openAnchors[0]);
+  else if (event.key.toLowerCase() === "i" && canShow(row, page)) openImages(row);
+  else if (event.key.toLowerCase() === "c" && canClose(row, page)) ask(row.openAnchors[0]);
 });
 
 render();
