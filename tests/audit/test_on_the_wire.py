@@ -12,7 +12,7 @@ import audit_events as told
 import httpx
 import pytest
 import uvicorn
-from builders import OBSERVATION, TOPIC, put
+from builders import OBSERVATION, TOPIC, mrn, put
 from fhircast_demo.ehr import FhirStore, fhir_app
 from fhircast_hub.cli.token import mint_token
 from fhircast_hub.config import SettingError, load_settings
@@ -182,7 +182,8 @@ async def test_the_file_holds_no_secret_and_no_name(start_hub: StartHub, audit_f
     wire = await hub.client(token)
     socket = await wire.join(TOPIC, ALL_EVENTS, name="Smith-Jones")
     opened = open_request()
-    opened["event"]["context"][1]["resource"]["name"] = [{"family": "Smith-Jones"}]
+    patient = opened["event"]["context"][1]["resource"]
+    patient |= {"name": [{"family": "Smith-Jones"}], "identifier": [mrn("MRN-OF-SMITH")]}
     await wire.post(opened)
     await wire.context(TOPIC)
     await wire.post(opened | {"timestamp": "Smith-Jones"})
@@ -193,7 +194,9 @@ async def test_the_file_holds_no_secret_and_no_name(start_hub: StartHub, audit_f
     assert len(recorded(audit_file)) == 8
     text = text_of(audit_file)
     endpoint_id = socket.endpoint.rsplit("/", 1)[-1]
-    assert [it for it in ("Smith-Jones", "441", token, KEY, endpoint_id) if it in text] == []
+    assert [
+        it for it in ("Smith-Jones", "MRN-OF-SMITH", token, KEY, endpoint_id) if it in text
+    ] == []
 
 
 async def test_an_ending_by_the_hub_is_recorded(start_hub: StartHub, audit_file: Path) -> None:
