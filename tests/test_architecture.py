@@ -19,7 +19,7 @@ IMPURE_CALLS = {
     "input", "exec", "eval",
 }  # fmt: skip
 ALLOWED_ROOTS = {
-    "__future__", "collections", "dataclasses", "datetime", "enum", "functools", "hashlib",
+    "__future__", "collections", "dataclasses", "datetime", "enum", "functools", "hashlib", "json",
     "itertools", "math", "msgspec", "re", "typing", "urllib", "fhircast_hub",
 }  # fmt: skip
 

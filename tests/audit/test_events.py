@@ -135,10 +135,10 @@ def test_the_hub_is_the_requestor_of_what_it_does() -> None:
     ("subject", "expected"),
     [
         ("https://as.example|dr-1|viewer", Caller("dr-1", "viewer", "::1", "https://as.example")),
-        ("|auth0%7C17|viewer", Caller("auth0|17", "viewer", "::1")),
-        ("|100%25|", Caller("100%", "", "::1")),
-        ("||viewer", Caller("", "viewer", "::1")),
-        ("token|5f3a", Caller(address="::1")),
+        ("auth0%7C17|viewer", Caller("auth0|17", "viewer", "::1")),
+        ("100%25|", Caller("100%", "", "::1")),
+        ("|viewer", Caller("", "viewer", "::1")),
+        ("token:5f3a", Caller(address="::1")),
         ("anonymous", Caller(address="::1")),
     ],
 )

@@ -159,7 +159,7 @@ def test_no_two_owners_share_a_text() -> None:
 def test_who_names_nobody_owns_what_that_token_made() -> None:
     """UNS-05, D-48: and nothing else of the others without a name."""
     nobody = granted(sub=None, client_id=None)
-    assert nobody.subject == "token|digest"
+    assert nobody.subject == "token:digest"
     assert nobody.client_name == "subscriber"
 
 

@@ -88,15 +88,17 @@ def caller_of(subject: str, address: str = "") -> Caller:
     """Return the caller that a grant tells, or a subscription.
 
     Args:
-        subject: "issuer|user|client" as `security.claims` joins them; of anything else nobody is
-            known.
+        subject: "issuer|user|client" as `security.claims` joins them, or "user|client" of a token
+            without an issuer; of anything else nobody is known.
         address: Network address.
     """
-    parts = [unquote(it) for it in subject.split("|")]
-    if len(parts) != 3:
-        return Caller(address=address)
-    issuer, user, client = parts
-    return Caller(user, client, address, issuer)
+    match [unquote(it) for it in subject.split("|")]:
+        case [issuer, user, client]:
+            return Caller(user, client, address, issuer)
+        case [user, client]:
+            return Caller(user, client, address)
+        case _:
+            return Caller(address=address)
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,7 +107,7 @@ def _owner(issuer: str, user: str, client: str, token_id: str) -> str:
     with it, and nothing else.
     """
     if not (user or client):
-        return f"token|{token_id}"
+        return f"token:{token_id}"
     parts = (issuer, user, client) if issuer else (user, client)
     return "|".join(it.replace("%", "%25").replace("|", "%7C") for it in parts)
 
