@@ -7,7 +7,6 @@ import { codeText, quantityText } from "./resources.js";
 const EMPTY = {
   none: ["No report open.", "Open a case in the worklist; its report opens here by itself."],
   images: ["Images only.", "The others look at images; no report is open for them."],
-  loggedOut: ["You have been logged out.", "Sign in again to begin a new session."],
   out: ["No report open.", "See the message above."],
 };
 
@@ -133,8 +132,7 @@ export class DictationPanel {
 
   #emptyFor() {
     const { state } = this.#page;
-    if (state.loggedOut) return "loggedOut";
-    if (this.#page.isOut()) return "out";
+    if (state.loggedOut || this.#page.isOut()) return "out";
     return state.shown ? "images" : "none";
   }
 

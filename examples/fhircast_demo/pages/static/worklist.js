@@ -189,8 +189,7 @@ function render() {
 function drawEmpty() {
   const texts = {
     loading: ["Loading the worklist …", ""],
-    "logged-out": ["You have been logged out.", "Sign in again to begin a new session."],
-    out: ["Not signed in.", "See the message above."],
+    "logged-out": ["Not signed in.", "See the message above."],
   };
   const none = view.words
     ? ["Nothing found.", "Clear the search box, or look under “All”."]
@@ -200,8 +199,8 @@ function drawEmpty() {
           "Nothing left to read.",
           "New orders appear here by themselves; finished ones are under “Done”.",
         ];
-  const out = session.problem && !session.smart.grant && view.ehr !== "logged-out";
-  const [title, text] = texts[out ? "out" : view.ehr] ?? (view.ehr === "ok" ? none : [view.ehr, "Retrying."]);
+  const isOut = session.problem && !session.smart.grant;
+  const [title, text] = texts[isOut ? "logged-out" : view.ehr] ?? (view.ehr === "ok" ? none : [view.ehr, "Retrying."]);
   empty.replaceChildren(h("strong", {}, title), text);
 }
 
