@@ -23,6 +23,9 @@ _MAX_HEADERS = 100
 _MAX_LINE_BYTES = 8190
 """Of one header, and of the request line: as much as the parser of WebSocket handshakes takes."""
 
+_SINGLE = (b"authorization", b"content-type")
+"""What a proxy may have judged, or read, by another one of two than the hub would."""
+
 _MAX_PIPELINED = 32
 """Requests that may wait for the answer to an earlier one; uvicorn would queue any number."""
 
@@ -186,6 +189,10 @@ class HubHttp(HttpToolsProtocol):
         if not self.url.lower().startswith((b"/", b"http://", b"https://")):
             self._refuse(HTTPStatus.BAD_REQUEST, "the request target is not a path")
         self._judge_framing(version)
+        for name in _SINGLE:
+            if sum(it == name for it, _ in self.headers) > 1:
+                shown = name.decode().title()
+                self._refuse(HTTPStatus.BAD_REQUEST, f"{shown}: there may be only one")
         hosts = [value for name, value in self.headers if name == b"host"]
         if len(hosts) > 1 or (not hosts and version == "1.1"):
             self._refuse(HTTPStatus.BAD_REQUEST, "Host: there must be exactly one")
