@@ -28,7 +28,7 @@ PATIENT: Json = {
 SECRETS = ("Smith-Jones", "4438001", "M-771-4438")
 
 
-def genuine(scope: str = "fhircast/*.*", **claims: Any) -> str:
+def genuine(scope: Any = "fhircast/*.*", **claims: Any) -> str:
     """A token that the issuer of the attacked hub signs."""
     usual = {"iss": ISSUER, "aud": AUDIENCE, "sub": "owner", "client_id": "viewer", "scope": scope}
     return signed(RSA, "RS256", kid="ours", **{**usual, **claims})
