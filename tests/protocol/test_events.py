@@ -102,6 +102,7 @@ def test_the_named_events_equal_the_parsed_ones() -> None:
         "Patient-open ",
         "Patient-open,Patient-close",
         "org." + "x" * 130,
+        "Tas\u212a-open",
     ],
 )
 def test_what_is_no_event_name_is_refused(text: str) -> None:

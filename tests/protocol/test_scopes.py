@@ -39,6 +39,8 @@ def test_a_scope_allows_what_it_says(scope: str, read: bool, write: bool) -> Non
         "xfhircast/*.*",
         "fhircast/*.*x",
         "openid launch fhircast",
+        "openid\nfhircast/*.*",
+        "openid\u00a0fhircast/*.*",
     ],
 )
 def test_nothing_else_grants_anything(scope: str) -> None:

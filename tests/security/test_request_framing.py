@@ -63,6 +63,8 @@ AMBIGUOUS = {
     "a length among the trailers": post(CHUNKED, body=b"0\r\nContent-Length: 5\r\n\r\n"),
     "no host": get(),
     "two hosts": get(b"Host: hub", b"Host: evil"),
+    "two tokens": get(b"Host: hub", b"Authorization: Bearer a", b"Authorization: Bearer b"),
+    "two content types": post(b"Content-Type: text/plain", b"Content-Length: 2", body=b"{}"),
     "a host with a path": get(b"Host: hub/evil"),
     "a host with a user": get(b"Host: hub@evil"),
     "a host with a space": get(b"Host: hub evil"),

@@ -132,7 +132,7 @@ def parse_event_name(text: str) -> EventName:
 
     Spec: 2.3 Event Definition; EVT-12, EVT-13, SUB-07.
     """
-    key = text.lower()
+    key = text.lower() if text.isascii() else ""  # the Kelvin sign is a k in lower case
     if len(text) > MAX_NAME_LENGTH:
         raise InvalidRequest("hub.event", f"longer than {MAX_NAME_LENGTH} characters", rule="2.3")
     if key in _INFRASTRUCTURE:

@@ -51,11 +51,12 @@ def parse_scopes(text: str) -> Scopes:
     """Return the FHIRcast scopes in a space-separated scope string; all else is passed over.
 
     Names are compared without regard to case; a partial wildcard like `Patient-*` grants nothing.
+    Only a space separates: an issuer that took a line end for part of one odd scope granted none.
 
-    Spec: 2.2; SCO-01, GEN-03.
+    Spec: 2.2, RFC 6749 3.3; SCO-01, GEN-03.
     """
     granted: dict[str, set[str]] = {"read": set(), "write": set()}
-    for match in map(_SCOPE.fullmatch, text.split()):
+    for match in map(_SCOPE.fullmatch, text.split(" ")):
         if match is None:
             continue
         event, access = match[1].lower(), match[2]

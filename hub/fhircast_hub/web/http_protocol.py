@@ -23,6 +23,9 @@ _MAX_HEADERS = 100
 _MAX_LINE_BYTES = 8190
 """Of one header, and of the request line: as much as the parser of WebSocket handshakes takes."""
 
+_SINGLE = (b"authorization", b"content-type")
+"""What a proxy may have judged, or read, by another one of two than the hub would."""
+
 _MAX_PIPELINED = 32
 """Requests that may wait for the answer to an earlier one; uvicorn would queue any number."""
 
@@ -200,11 +203,17 @@ class HubHttp(HttpToolsProtocol):
         if not self.url.startswith((b"/", b"http://", b"https://")):
             self._refuse(HTTPStatus.BAD_REQUEST, "the request target is not a path")
         size, hosts = 0, []
+        single: set[bytes] = set()
         for name, value in self.headers:
             line = len(name) + len(value) + 4
             size += line
             if line > _MAX_LINE_BYTES or size > self._limits.max_header_bytes:
                 self._refuse(*self._too_large())
+            if name in single:
+                shown = name.decode().title()
+                self._refuse(HTTPStatus.BAD_REQUEST, f"{shown}: there may be only one")
+            if name in _SINGLE:
+                single.add(name)
             if name == b"host":
                 hosts.append(value)
             elif name == b"transfer-encoding" and (value.lower() != b"chunked" or version == "1.0"):
