@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import click
 
 
@@ -35,6 +37,14 @@ import click
     multiple=True,
     help="Exact redirect URI of your own SMART application (client my-app); may be repeated.",
 )
+@click.option(
+    "--log-level",
+    default="warning",
+    show_default=True,
+    envvar="FHIRCAST_LOG_LEVEL",
+    type=click.Choice(["debug", "info", "warning"]),
+    help="The least of what is logged on standard error.  [FHIRCAST_LOG_LEVEL]",
+)
 def demo(
     port: int,
     hub_port: int,
@@ -43,6 +53,7 @@ def demo(
     jwt_key: str,
     topic: str,
     redirect_uris: tuple[str, ...],
+    log_level: Literal["debug", "info", "warning"],
 ) -> None:
     """Run hub, demo EHR, images and the three applications until Ctrl-C.
 
@@ -56,6 +67,7 @@ def demo(
             f"{error.name} is missing: install the extra, pip install 'fhircast-hub[demo]'"
         ) from None
     from fhircast_hub.config import is_loopback
+    from fhircast_hub.observability.logs import configure
 
     if not is_loopback(host):
         raise click.UsageError("--host: the demo hands out tokens to everybody: loopback only")
@@ -64,4 +76,5 @@ def demo(
     for uri in redirect_uris:
         if "#" in uri or not uri.partition("://")[2]:
             raise click.UsageError(f"--redirect-uri {uri}: an absolute URL without a fragment")
+    configure("text", log_level)
     run(DemoOptions(host, port, hub_port, hub_url, jwt_key, topic, redirect_uris), click.echo)

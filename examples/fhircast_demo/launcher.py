@@ -8,6 +8,7 @@ import secrets
 import signal
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import uvicorn
 from fhircast_hub.clock import new_id
@@ -74,22 +75,24 @@ def run(options: DemoOptions, say: Callable[[str], None]) -> None:
 async def _run(options: DemoOptions, say: Callable[[str], None]) -> None:
     page_socket, page_port = _bind(options.host, options.port, "pages", say)
     origin = f"http://{options.host}:{page_port}"
-    key = options.jwt_key or secrets.token_urlsafe(32)
+    service_secret = secrets.token_urlsafe(32)
     servers: list[tuple[uvicorn.Server, socket.socket]] = []
     hub_url = options.hub_url
     if not hub_url:
         hub_socket, hub_port = _bind(options.host, options.hub_port, "hub", say)
-        hub = _QuietHub(_hub_settings(options.host, hub_port, key, page_port))
+        hub = _QuietHub(_hub_settings(options.host, hub_port, origin, service_secret))
         servers.append((hub, hub_socket))
         hub_url = hub.hub_url_at(hub_port)
     settings = SmartSettings(
         origin=origin,
         hub_url=hub_url,
-        service_secret=secrets.token_urlsafe(32),
+        service_secret=service_secret,
         redirect_uris=options.redirect_uris,
         first_topic=options.topic or new_id(),
     )
-    smart = DevelopmentServer(settings, keys(shared_key(key)))
+    smart = DevelopmentServer(
+        settings, keys(shared_key(options.jwt_key)) if options.hub_url else keys()
+    )
     app = create_demo_app(smart)
     pages = _QuietServer(
         uvicorn.Config(app, access_log=False, log_config=None, timeout_graceful_shutdown=2)
@@ -135,16 +138,25 @@ Ctrl-C stops everything.
     )
 
 
-def _hub_settings(host: str, port: int, key: str, page_port: int) -> Settings:
-    origins = f"http://{host}:{page_port},http://localhost:{page_port}"
+_ASKED_AGAIN_SECONDS = 5
+"""How soon the hub notices that somebody has signed out."""
+
+
+def _hub_settings(host: str, port: int, origin: str, service_secret: str) -> Settings:
+    """Settings of a hub that asks the authorization server about every token (RFC 7662)."""
     return load_settings(
         {},
         {
             "host": host,
             "port": str(port),
-            "auth": "jwt",
-            "jwt_key": key,
-            "allowed_origins": origins,
+            "auth": "introspection",
+            "introspection_url": f"{origin}/auth/introspect",
+            "introspection_client_id": SERVICE,
+            "introspection_client_secret": service_secret,
+            "introspection_seconds": str(_ASKED_AGAIN_SECONDS),
+            "issuer": f"{origin}/auth",
+            "audience": f"http://{host}:{port}/api/hub",
+            "allowed_origins": f"{origin},http://localhost:{urlsplit(origin).port}",
         },
     )
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from fhircast_demo.smart.clients import Client
+    from fhircast_demo.smart.goodbye import Goodbye
     from fhircast_demo.smart.grants import Grants
     from fhircast_demo.smart.sessions import LoginSession, Sessions
     from fhircast_demo.smart.settings import SmartSettings
@@ -46,12 +47,14 @@ class Desk:
         sessions: Sessions,
         grants: Grants,
         tokens: Tokens,
+        goodbye: Goodbye,
     ) -> None:
         self._settings = settings
         self._clients = clients
         self._sessions = sessions
         self._grants = grants
         self._tokens = tokens
+        self._goodbye = goodbye
 
     def session_of(self, request: Request) -> LoginSession | None:
         """Return who is signed in in this browser."""
@@ -75,7 +78,7 @@ class Desk:
             return error_page(f"user: must be one of {', '.join(USERS)}")
         if not is_local_path(next_path):
             return error_page("next: must be a path of the demo")
-        self._sessions.sign_out(request.cookies.get(COOKIE, ""))
+        await self._end_session(request)
         cookie, _ = self._sessions.sign_in(user)
         response = to(next_path)
         life = int(self._settings.session_seconds)
@@ -83,13 +86,18 @@ class Desk:
         return response
 
     async def sign_out(self, request: Request) -> Response:
-        """`POST /logout`: the session ends, and every token that hangs on it."""
+        """`POST /logout`: the session ends, every token that hangs on it, and the hub is told."""
         if is_from_elsewhere(request, self._settings.origin):
             return error_page(_ELSEWHERE, 403)
-        self._sessions.sign_out(request.cookies.get(COOKIE, ""))
+        await self._end_session(request)
         response = to("/login")
         response.delete_cookie(COOKIE, httponly=True, samesite="lax")
         return response
+
+    async def _end_session(self, request: Request) -> None:
+        session = self._sessions.sign_out(request.cookies.get(COOKIE, ""))
+        if session is not None:
+            await self._goodbye.say(session)
 
     async def show_session(self, request: Request) -> Response:
         """`GET /ehr/session`: the session, and a new launch for each application."""

@@ -16,6 +16,7 @@ from fhircast_demo.smart.authorize import Authorization
 from fhircast_demo.smart.clients import OWN_CLIENT, registered
 from fhircast_demo.smart.desk import OWN_SCOPES, Desk
 from fhircast_demo.smart.errors import OAuthError
+from fhircast_demo.smart.goodbye import Goodbye
 from fhircast_demo.smart.grants import Grant, Grants
 from fhircast_demo.smart.guard import Guard
 from fhircast_demo.smart.http import answer, with_cors
@@ -62,7 +63,9 @@ class DevelopmentServer:
         tokens = Tokens(settings, keys, grants, now)
         self.settings = settings
         self.keys = keys
-        self.desk = Desk(settings, clients, sessions, grants, tokens)
+        self.desk = Desk(
+            settings, clients, sessions, grants, tokens, Goodbye(settings.hub_url, grants, tokens)
+        )
         self.guard = Guard(tokens)
         self._authorization = Authorization(settings, clients, sessions, grants, now)
         self._token_endpoint = TokenEndpoint(clients, grants, tokens)

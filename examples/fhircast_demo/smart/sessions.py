@@ -71,11 +71,12 @@ class Sessions:
         """Tell whether a session goes on."""
         return self._live.get(session_id) is not None
 
-    def sign_out(self, cookie: str) -> None:
-        """End the session of a browser, and all that hangs on it."""
+    def sign_out(self, cookie: str) -> LoginSession | None:
+        """End the session of a browser, and all that hangs on it; return it if there was one."""
         session = self._by_cookie.take(cookie)
         if session is not None:
             self._live.take(session.id)
+        return session
 
     def new_launch(self, session: LoginSession, client_id: str) -> str:
         """Return a launch id for an application."""
