@@ -41,7 +41,7 @@ def free_port() -> int:
         return int(sock.getsockname()[1])
 
 
-def wait_for(url: str, seconds: float = 20) -> None:
+def wait_for(url: str, seconds: float = 60) -> None:
     """Wait until a server answers."""
     deadline = time.monotonic() + seconds
     while True:
@@ -176,7 +176,7 @@ def demo(browser: Browser, hub: HubProcess) -> Iterator[Demo]:
     yield demo
     demo.close()
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=15)
+    process.communicate(timeout=60)
 
 
 def _printed_origin(lines: Iterator[str]) -> str:

@@ -96,7 +96,7 @@ def running_demo(log: Path) -> Iterator[Demo]:
         try:
             yield Demo(process, printed)
             process.send_signal(signal.SIGTERM)
-            process.communicate(timeout=20)
+            process.communicate(timeout=60)
         finally:
             process.kill()
             process.communicate()
