@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from builders import TOPIC, item
 from issuing import EC, RSA, jwk, jwks, signed
-from wire_messages import ALL_EVENTS, marker, request
+from wire_messages import ALL_EVENTS, codings, marker, request
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -80,6 +80,13 @@ class Attacked:
     async def withstood(self, answer: httpx.Response, *statuses: int) -> None:
         """Check an answer, and that nothing came of its request."""
         self.is_refused(answer, *statuses)
+        await self.is_unharmed()
+
+    async def is_unharmed_but_told(self, count: int) -> None:
+        """Check the same, but for so many SyncErrors about the attacker's own subscription."""
+        for _ in range(count):
+            codes = codings(await self.victim.followed())
+            assert codes["subscribername"].startswith("viewer-")
         await self.is_unharmed()
 
     async def at_every_door(self, wire: Wire, topic: str = TOPIC) -> list[httpx.Response]:

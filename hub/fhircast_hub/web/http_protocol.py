@@ -13,6 +13,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from fhircast_hub.web.crowd import Deadline
 from fhircast_hub.web.forwarded import is_host
+from fhircast_hub.web.plain_parser import PlainParser
 
 if TYPE_CHECKING:
     import asyncio
@@ -42,6 +43,7 @@ class HubHttp(HttpToolsProtocol):
 
     def __init__(self, *args: Any, limits: ConnectionLimits, crowd: Crowd, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.parser: PlainParser = PlainParser(self)  # type: ignore[assignment]  # stands for it
         self._limits = limits
         self._crowd = crowd
         self._peer = ""
@@ -123,6 +125,8 @@ class HubHttp(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """The header block is complete: judge it before anything is done with it."""
         self._judge()
+        if self.parser.will_read_anew:
+            return
         if len(self.pipeline) >= _MAX_PIPELINED:
             self._refuse(HTTPStatus.TOO_MANY_REQUESTS, "too many requests at once")
         self._has_head = True
@@ -138,6 +142,8 @@ class HubHttp(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The request is complete."""
+        if self.parser.will_read_anew:
+            return
         self._is_reading = False
         self._quiet_bytes = 0
         self._deadline.step(self._idle_at() if self._is_answered else Deadline.NEVER)
@@ -182,6 +188,11 @@ class HubHttp(HttpToolsProtocol):
             self._deadline.close(self.loop.time() + _PART_SECONDS)
         else:
             self.transport.close()
+
+    @property
+    def is_handshake(self) -> bool:
+        """Whether the request asks for a WebSocket."""
+        return self._should_upgrade()
 
     @property
     def _is_answered(self) -> bool:

@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.exceptions import InvalidState
 from websockets.frames import Frame, Opcode
 
 from fhircast_hub.web.crowd import Deadline
@@ -86,7 +87,12 @@ class HubWebSocket(WebSocketsSansIOProtocol):
         """Bytes came; after a flood they are thrown away unread."""
         if self._is_flooded:
             return
-        super().data_received(data)
+        try:
+            super().data_received(data)
+        except InvalidState:
+            # What is no UTF-8, and behind it a close frame that the parser has answered already.
+            self.transport.write(b"".join(self.conn.data_to_send()))
+            self.transport.close()
         if self.conn.handshake_exc is not None and not self.handshake_initiated:
             self._refuse_handshake()
 

@@ -18,4 +18,4 @@ __all__ = ["attacked", "hub", "start_hub"]
 
 @pytest.fixture
 async def attacked(start_hub: StartHub, tmp_path: Path) -> Attacked:
-    return await attacked_session(start_hub, tmp_path)
+    return await attacked_session(start_hub, tmp_path, reconnect_grace_seconds="0")
