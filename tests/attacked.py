@@ -25,6 +25,14 @@ PATIENT: Json = {
     "name": [{"family": "Smith-Jones"}],
     "identifier": [{"system": "urn:oid:2.999.1.5", "value": "M-771-4438"}],
 }
+SHORT = {
+    "header_timeout_seconds": "0.3",
+    "body_timeout_seconds": "0.3",
+    "write_timeout_seconds": "0.3",
+    "reconnect_grace_seconds": "0",
+}
+"""Deadlines that a test can wait for."""
+
 SECRETS = ("Smith-Jones", "4438001", "M-771-4438")
 
 

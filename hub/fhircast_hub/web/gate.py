@@ -103,7 +103,7 @@ def peer_of(connection: HTTPConnection) -> str:
 
 
 def _kind_of(request: Request) -> Kind:
-    if request.method == "GET":
+    if request.method in {"GET", "HEAD"}:
         return Kind.READ
     is_form = request.headers.get("content-type", "").lower().startswith("application/x-www-form")
     return Kind.SUBSCRIBE if is_form else Kind.PUBLISH

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 from urllib.parse import quote
+from uuid import UUID
 
 import pytest
 from attacked import another_patient, attacked_session, genuine
-from builders import TOPIC, item
+from builders import TOPIC, bundle, item, put, ref
 from raw_http import exchange, status_of
 from wire_messages import ALL_EVENTS, request, sync_error_request
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from attacked import Attacked
+    from builders import Json
     from hub_server import StartHub
 
 MINE = "the attacker's own session"
@@ -283,3 +285,37 @@ async def test_an_event_id_is_known_in_its_session_only(attacked: Attacked) -> N
     assert (await wire.post(sent)).json() == answer.json()
     attacked.is_refused(await wire.post(another_patient(topic=TOPIC, id="the same")), 409)
     await attacked.is_unharmed()
+
+
+async def test_a_version_cannot_be_guessed(attacked: Attacked) -> None:
+    """CONT-03, D-42: 409 for every version but the current one, and nothing of the update kept.
+
+    The refusal names the current version, to who may write: a version is no secret, but a check.
+    """
+    wire = await attacked.hub.client(genuine(sub="attacker"))
+    mine = await wire.join(MINE, ALL_EVENTS)
+    own = await wire.post(another_patient(topic=MINE))
+    await mine.followed()
+    version = attacked.before["context.versionId"]
+    other = own.json()["context.versionId"]
+    odd = ("1", "*", "null", "latest", "\0", "x" * 9999, str(UUID(int=0)), other)
+    near = (version.upper(), version[:-1], f"{version} ", f'"{version}"', f"{version},x")
+    for guess in (*odd, *near):
+        attacked.is_refused(await wire.post(update_of(guess)), 409)
+    for no_text in (None, 0, True, [version], {"versionId": version}):
+        attacked.is_refused(await wire.post(update_of(no_text)), 400)
+    twice = update_of("x")
+    twice["event"]["versionId"] = version
+    attacked.is_refused(await wire.post(twice), 409)
+    mute = await attacked.hub.client(genuine("fhircast/Patient-update.read", sub="attacker"))
+    attacked.is_refused(await mute.post(update_of(version)), 403)
+    await attacked.is_unharmed()
+
+
+def update_of(version: object) -> Json:
+    """An update of the victim's patient."""
+    observation = {"resourceType": "Observation", "id": "evil"}
+    updates = {"key": "updates", "resource": bundle(put(observation))}
+    update = request("Patient-update", ref("Patient/4438001", "patient"), updates, version_id="x")
+    update["event"]["context.versionId"] = version
+    return update
