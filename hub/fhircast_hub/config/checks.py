@@ -5,8 +5,9 @@ from __future__ import annotations
 import ssl
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
-from fhircast_hub.config.names import SettingError, is_loopback, variable_of
+from fhircast_hub.config.names import SettingError, is_loopback, names_a_file, variable_of
 from fhircast_hub.config.values import SECURE_URL
 
 if TYPE_CHECKING:
@@ -61,6 +62,8 @@ def _check_access(settings: Settings) -> None:
             "none",
             f"jwt on {settings.host}, or {variable_of('allow_insecure')}=1 to let everybody in",
         )
+    if settings.auth == "none":
+        _check_that_nothing_was_forgotten(settings)
     if settings.auth == "none" and settings.reject == "late":
         raise SettingError(
             variable_of("reject"),
@@ -77,9 +80,25 @@ def _check_access(settings: Settings) -> None:
         )
 
 
+def _check_that_nothing_was_forgotten(settings: Settings) -> None:
+    """Who names keys, or an address that others reach, did not mean to let everybody in."""
+    for name in ("jwt_key", "jwks_file", "jwks_url", "issuers_file", "introspection_url"):
+        if getattr(settings, name):
+            method = "introspection" if name == "introspection_url" else "jwt"
+            raise SettingError(variable_of("auth"), "none", f"{method}, beside {variable_of(name)}")
+    host = urlsplit(settings.public_url).hostname or ""
+    if host and not (is_loopback(host) or settings.allow_insecure):
+        raise SettingError(
+            variable_of("auth"),
+            "none",
+            f"jwt or introspection under {variable_of('public_url')}={settings.public_url}, or "
+            f"{variable_of('allow_insecure')}=1 to let everybody in",
+        )
+
+
 def _check_keys(settings: Settings) -> None:
     key = settings.jwt_key
-    if key and not (key.endswith(".pem") or len(key) >= MIN_SECRET_LENGTH):
+    if key and not (names_a_file(key) or len(key) >= MIN_SECRET_LENGTH):
         raise SettingError(variable_of("jwt_key"), "…", JWT_KEY)
     given = [it for it in ("jwt_key", "jwks_file", "jwks_url") if getattr(settings, it)]
     if len(given) > 1:
@@ -96,7 +115,7 @@ def _check_keys(settings: Settings) -> None:
 
 
 MIN_SECRET_LENGTH = 32
-JWT_KEY = f"a secret of {MIN_SECRET_LENGTH} characters or more, or a .pem file"
+JWT_KEY = f"a secret of {MIN_SECRET_LENGTH} characters or more, or the path of a PEM file"
 
 
 def _check_tls(settings: Settings) -> None:

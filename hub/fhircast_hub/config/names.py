@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from pathlib import Path
 
 PREFIX = "FHIRCAST_"
 
@@ -22,6 +23,25 @@ class SettingError(ValueError):
 def variable_of(name: str) -> str:
     """Return the environment variable of a setting."""
     return PREFIX + name.upper()
+
+
+_KEY_FILES = (".pem", ".pub", ".crt", ".cer", ".cert", ".der", ".key")
+
+
+def names_a_file(key: str) -> bool:
+    """Tell whether a key is the path of a file, and not a secret itself.
+
+    A path that was taken for a secret would be a secret that everybody can guess. Whatever looks
+    like a path is one, even if there is no such file.
+    """
+    return key.endswith(_KEY_FILES) or key.startswith(("/", "./", "../", "~")) or _is_file(key)
+
+
+def _is_file(key: str) -> bool:
+    try:
+        return Path(key).is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def is_loopback(host: str) -> bool:

@@ -179,7 +179,7 @@ class Settings:
         600, "Connections to unknown endpoints from one address."
     )
     max_bad_tokens_per_minute: int = _rate(
-        300, "Different bad tokens from one address, before tokens not yet known are put off."
+        6000, "Different bad tokens from one address, before tokens not yet known are put off."
     )
     max_connections: int = _rate(10_000, "Connections at a time.")
     max_connections_per_peer: int = _rate(

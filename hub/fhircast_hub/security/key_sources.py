@@ -66,7 +66,8 @@ class FixedKeys:
 class FileKeys:
     """Keys of a file, read again when it changes.
 
-    A file that cannot be read any more, or holds no keys, leaves the keys that are known.
+    A file that cannot be read any more, or holds no usable keys, leaves the keys that are known. A
+    key set without any key withdraws them.
 
     Raises:
         UnusableKey: It cannot be read at the start, or holds no usable key.
@@ -80,6 +81,8 @@ class FileKeys:
             self._keys = self._read()
         except OSError:
             raise UnusableKey("a file that cannot be read") from None
+        if not self._keys:
+            raise UnusableKey("a set without keys")
 
     async def keys(self) -> tuple[Key, ...]:
         """See `KeySource.keys`."""
@@ -177,7 +180,6 @@ class UrlKeys:
     def _usable(self) -> tuple[Key, ...]:
         if self._age() >= max(self._stale_seconds, self._fresh_seconds):
             self._keys = ()
-        if not self._keys:
             raise Unavailable("the keys that verify tokens cannot be fetched now", rule="SUB-10")
         return self._keys
 

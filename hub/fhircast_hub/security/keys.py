@@ -86,7 +86,8 @@ def parse_jwks(text: bytes, allowed: Collection[str] = PUBLIC_KEY_ALGORITHMS) ->
     """Return the usable keys of a JSON Web Key Set; what is for other purposes is passed over.
 
     Raises:
-        UnusableKey: Not a key set, or no usable key in it.
+        UnusableKey: Not a key set, or keys of which none is usable. A set without any is fine: its
+            issuer has withdrawn them all.
     """
     try:
         entries = msgspec.json.decode(text)["keys"]
@@ -100,7 +101,7 @@ def parse_jwks(text: bytes, allowed: Collection[str] = PUBLIC_KEY_ALGORITHMS) ->
             keys.append(_parse_jwk(entry, allowed))
         except UnusableKey:
             continue
-    if not keys:
+    if entries and not keys:
         raise UnusableKey("no key in the set is a public key for signatures with an allowed alg")
     return tuple(keys)
 

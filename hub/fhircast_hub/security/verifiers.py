@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fhircast_hub.config import SettingError, variable_of
+from fhircast_hub.config.names import names_a_file
 from fhircast_hub.security.claims import ClaimRules
 from fhircast_hub.security.introspection import Endpoint, IntrospectingVerifier
 from fhircast_hub.security.issuers import Issuer, Issuers
@@ -126,7 +127,7 @@ def _source(
             retry_seconds=settings.jwks_retry_seconds,
             stale_seconds=settings.jwks_stale_seconds,
         )
-    if entry.key and not entry.key.endswith(".pem"):
+    if entry.key and not names_a_file(entry.key):
         return FixedKeys(secret_key(entry.key))
     path, parse = (entry.jwks_file, parse_jwks) if entry.jwks_file else (entry.key, parse_pem)
     try:

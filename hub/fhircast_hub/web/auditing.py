@@ -32,6 +32,7 @@ from fhircast_hub.audit.repository import FhirRepository
 from fhircast_hub.config import SettingError, variable_of
 from fhircast_hub.protocol.errors import FhircastError, Unauthorized
 from fhircast_hub.protocol.messages import reference_key
+from fhircast_hub.web.peers import RateLimit
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -46,6 +47,11 @@ if TYPE_CHECKING:
     from fhircast_hub.protocol.subscription import Subscription, SubscriptionRequest
 
     Handler = Callable[[Request], Awaitable[Response]]
+
+
+_REFUSALS_PER_MINUTE = 60
+"""Entries about bad tokens of one address; further ones are counted, and told with the next."""
+_MAX_UNTOLD = 10_000
 
 
 class _Head(msgspec.Struct):
@@ -78,6 +84,8 @@ class Auditing:
     def __init__(self, recorder: Recorder, clock: Clock) -> None:
         self._recorder = recorder
         self._clock = clock
+        self._refusals = RateLimit(_REFUSALS_PER_MINUTE)
+        self._untold: dict[str, int] = {}
 
     def watched(self, handler: Handler) -> Handler:
         """Return a handler whose requests are recorded, whatever becomes of them."""
@@ -114,6 +122,8 @@ class Auditing:
             try:
                 yield
             finally:
+                for address in list(self._untold):
+                    self._tell(address)
                 self._recorder.record(Fact(Act.STOP, self._clock.utc()))
 
     def _note(self, request: Request, outcome: Outcome) -> None:
@@ -123,13 +133,34 @@ class Auditing:
             return
         address = _address_of(request)
         if grant is None:
-            # Nothing of a token that proves nothing is kept, nor what its bearer asked for.
-            fact = Fact(Act.AUTHENTICATE, self._clock.utc(), Caller(address=address), outcome)
+            if self._refusals.wait_seconds(address, self._clock.monotonic()):
+                self._count_untold(address)
+                return
+            fact = self._refusal(address, outcome)
         else:
             caller = caller_of(grant.subject, address)
             said = _said(request)
             fact = Fact(at=self._clock.utc(), caller=caller, outcome=outcome, **said)
         self._recorder.record(fact, has_place=True)
+
+    def _refusal(self, address: str, outcome: Outcome) -> Fact:
+        """Nothing of a token that proves nothing is kept, nor what its bearer asked for."""
+        if more := self._untold.pop(address, 0):
+            reason = (
+                f"{outcome.reason}; {more} more from this address without an entry of their own"
+            )
+            outcome = Outcome(outcome.status, reason)
+        return Fact(Act.AUTHENTICATE, self._clock.utc(), Caller(address=address), outcome)
+
+    def _count_untold(self, address: str) -> None:
+        """Whoever tries without end must not push what others did out of the trail."""
+        self._untold[address] = self._untold.pop(address, 0) + 1
+        if len(self._untold) > _MAX_UNTOLD:
+            self._tell(next(iter(self._untold)))
+
+    def _tell(self, address: str) -> None:
+        outcome = Outcome(Unauthorized.status, "Authorization: not valid")
+        self._recorder.record(self._refusal(address, outcome))
 
 
 def make_recorder(settings: Settings, clock: Clock) -> Recorder:

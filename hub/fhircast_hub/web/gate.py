@@ -64,9 +64,10 @@ class Gate:
     async def admit(self, request: Request) -> Grant:
         """Return what the caller may do.
 
-        The address is asked first, so that nobody can make the hub verify without end; then the
-        token, so that one application cannot use up what its neighbours behind the same address
-        may do.
+        A token that was refused a moment ago is refused again and counts for nobody: one broken
+        application must not use up what its address may do. Then the address is asked, so that
+        nobody can make the hub verify without end; then the token, so that one application cannot
+        use up what its neighbours behind the same address may do.
 
         Raises:
             Unauthorized: No valid token (SUB-10).
@@ -75,9 +76,10 @@ class Gate:
             LimitReached: Too many requests of this kind, or bad tokens, in too short a time.
         """
         kind, now, peer = _kind_of(request), self._clock.monotonic(), peer_of(request)
-        limits = self._limits[kind]
+        limits, authorization = self._limits[kind], request.headers.get("authorization", "")
+        self._guard.require_unrefused(authorization, now)
         self._require(limits.of_peer.wait_seconds(peer, now), kind, "from this address")
-        grant = await self._guard.verify(request.headers.get("authorization", ""), peer, now)
+        grant = await self._guard.verify(authorization, peer, now)
         if grant.subject != ANYBODY.subject:
             wait = limits.of_holder.wait_seconds(grant.subject, now)
             self._require(wait, kind, "of this token's holder")

@@ -40,6 +40,18 @@ class TokenGuard:
         self._known: dict[bytes, None] = {}
         self._refused: dict[bytes, tuple[float, Unauthorized]] = {}
 
+    def require_unrefused(self, authorization: str, now: float) -> None:
+        """Pass if this header was not refused a moment ago.
+
+        Raises:
+            Unauthorized: It was, and is refused again without counting for anybody.
+        """
+        if not self._refused or " " not in authorization:
+            return
+        until, refusal = self._refused.get(sha256(authorization.encode()).digest(), (now, None))
+        if refusal is not None and until > now:
+            raise refusal.with_traceback(None)
+
     async def verify(self, authorization: str, peer: str, now: float) -> Grant:
         """Return what the caller may do.
 
@@ -54,9 +66,10 @@ class TokenGuard:
         """
         if " " not in authorization:  # no token, so nothing is tried
             return await self._verifier.verify(authorization)
+        self.require_unrefused(authorization, now)
         digest = sha256(authorization.encode()).digest()
         if digest not in self._known:
-            self._require_patience(digest, peer, now)
+            self._require_patience(peer, now)
         try:
             grant = await self._verifier.verify(authorization)
         except Unauthorized as refusal:
@@ -67,10 +80,7 @@ class TokenGuard:
         _remember(self._known, digest, None)
         return grant
 
-    def _require_patience(self, digest: bytes, peer: str, now: float) -> None:
-        until, refusal = self._refused.get(digest, (now, None))
-        if refusal is not None and until > now:
-            raise refusal.with_traceback(None)
+    def _require_patience(self, peer: str, now: float) -> None:
         if wait := self._bad.peek(peer, now):
             raise LimitReached(
                 "Authorization: too many bad tokens from this address; try again later",
