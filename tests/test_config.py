@@ -14,6 +14,7 @@ from fhircast_hub.config import (
     unknown_variables,
     variable_of,
 )
+from fhircast_hub.config.names import names_a_file
 from fhircast_hub.protocol.dialects import Dialect
 
 if TYPE_CHECKING:
@@ -140,6 +141,38 @@ def test_a_wrong_value_gets_one_line(name: str, value: str) -> None:
     assert line.startswith(f"{variable_of(name)}={value!r}: allowed is ")
     assert "\n" not in line
     assert refused.value.variable == variable_of(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("public_url", "https://hub.example.org"),
+        ("jwt_key", "k" * 32),
+        ("jwks_file", "jwks.json"),
+        ("introspection_url", "https://as.example/introspect"),
+    ],
+)
+def test_nobody_is_let_in_because_auth_was_forgotten(name: str, value: str) -> None:
+    """SEC-02: a key, or an address that others reach, says that tokens were meant."""
+    with pytest.raises(SettingError, match=variable_of(name)) as refused:
+        load_settings({variable_of(name): value})
+    assert refused.value.variable == "FHIRCAST_AUTH"
+
+
+@pytest.mark.parametrize(
+    ("key", "is_file"),
+    [
+        ("/etc/fhircast/keys/hospital-issuer-public", True),
+        ("keys/hospital-issuer-of-2026.pub", True),
+        ("../issuer.CERTIFICATE/that/is/none", True),
+        ("a/base64+secret/of/48/characters==", False),
+        ("x" * 5000, False),
+        ("a\0b", False),
+    ],
+)
+def test_a_path_is_no_secret(key: str, *, is_file: bool) -> None:
+    """SUB-10: who guesses the path could sign tokens with it."""
+    assert names_a_file(key) is is_file
 
 
 def test_every_kind_of_setting_is_tried() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -298,3 +299,22 @@ async def test_a_request_that_is_cut_off_is_recorded(start_hub: StartHub, audit_
     (event,) = recorded(audit_file)
     assert (told.act(event), told.user(event)) == ("not-understood", "dr-1")
     assert event["outcomeDesc"] == "500 not finished"
+
+
+async def test_bad_tokens_of_one_address_cannot_push_the_others_out(
+    start_hub: StartHub, tmp_path: Path
+) -> None:
+    """IRA-HUB-22: beyond some a minute they are counted, and told in one entry."""
+    audit_file = tmp_path / "audit.jsonl"
+    hub = await start(start_hub, audit_file)
+    for number in range(70):
+        stranger = await hub.client(f"guess {number}")
+        assert (await stranger.get(TOPIC)).status_code == 401
+    await hub.stop()
+    entries = recorded(audit_file)
+    told_of = sum(
+        int(it) for it in re.findall(r"; (\d+) more from this address", text_of(audit_file))
+    )
+    assert len(entries) < 70
+    # The last entry stands for the untold ones, and for none of its own.
+    assert len(entries) - 1 + told_of in {69, 70}

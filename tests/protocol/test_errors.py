@@ -21,6 +21,7 @@ STATUS_BY_NAME = {
     "InvalidRequest": 400,
     "AnchorLinkBroken": 400,
     "Unauthorized": 401,
+    "TokenExpired": 401,
     "Forbidden": 403,
     "UnknownTopic": 404,
     "Conflict": 409,

@@ -151,7 +151,7 @@ LIES = {
     "a redirect": Answering(jwks(OLD), 302, REDIRECT),
     "another success": Answering(jwks(OLD), 203),
     "a page": Answering(b"<html>sign in</html>"),
-    "no keys": Answering(b'{"keys": []}'),
+    "no usable keys": Answering(b'{"keys": [{"kty": "oct"}]}'),
     "huge": Answering(jwks(OLD, *[jwk(RSA, "k" * 2000)] * 150)),
     "compressed": Answering(jwks(OLD), headers={"content-encoding": "gzip"}),
 }
@@ -175,6 +175,29 @@ async def test_an_answer_that_is_none(
     (told,) = caplog.messages
     assert told.startswith("the keys of an issuer could not be fetched: ")
     assert "elsewhere" not in told
+
+
+def rewrite(path: Path, text: bytes) -> None:
+    path.write_bytes(text)
+
+
+async def test_a_set_without_keys_withdraws_them_all(
+    server: Answering, source: UrlKeys, clock: Hands
+) -> None:
+    """SMART-08: the issuer's word, and no outage."""
+    await source.keys()
+    server.body = b'{"keys": []}'
+    clock.seconds += 300
+    assert await ids(source) == []
+
+
+async def test_a_file_without_keys_withdraws_them_all(path: Path) -> None:
+    """SMART-08: but a hub does not start with one."""
+    source = FileKeys(path, parse_jwks)
+    rewrite(path, b'{"keys": []}')
+    assert await source.keys() == ()
+    with pytest.raises(UnusableKey, match="without keys"):
+        FileKeys(path, parse_jwks)
 
 
 async def test_a_server_that_stalls_is_given_up(

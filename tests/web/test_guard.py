@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from fhircast_hub.protocol.errors import LimitReached, Unauthorized
+from fhircast_hub.protocol.errors import LimitReached, TokenExpired, Unauthorized
 from fhircast_hub.security.grant import ANYBODY, Grant
 from fhircast_hub.security.tokens import NoAuthentication
 from fhircast_hub.web import guard
@@ -34,6 +34,17 @@ async def outcome(guard: TokenGuard, token: str, *, peer: str = PEER, now: float
     except LimitReached as refusal:
         return f"429 {refusal.retry_after_seconds}"
     return "in"
+
+
+async def test_a_genuine_token_whose_time_is_over_is_no_guess() -> None:
+    """SUB-10: a site that comes back with old tokens does not put off its new ones."""
+
+    class Over(OneToken):
+        async def verify(self, authorization: str) -> Grant:
+            raise TokenExpired("Authorization: the token has expired", rule="SUB-10")
+
+    guard = TokenGuard(Over(), max_bad_per_minute=3)
+    assert {await outcome(guard, f"old {it}") for it in range(9)} == {"401"}
 
 
 async def test_many_different_bad_tokens_are_put_off_unverified() -> None:

@@ -151,3 +151,11 @@ async def test_a_site_gets_in_with_the_defaults(start_hub: StartHub) -> None:
     wire = await hub.client(token())
     answers = [await wire.subscribe(f"topic {max(it, 50)}") for it in range(500)]
     assert {it.status_code for it in answers} == {202}
+
+
+async def test_one_bad_token_uses_nothing_of_its_address_up(start_hub: StartHub) -> None:
+    """SEC-02: a broken application asks again and again, and its neighbours still get in."""
+    hub = await start_hub(auth="jwt", jwt_key=KEY, max_subscribes_per_minute="3")
+    broken, honest = await hub.client("no token of ours"), await hub.client(token())
+    assert {(await broken.subscribe(TOPIC)).status_code for _ in range(9)} == {401}
+    assert (await honest.subscribe(TOPIC)).status_code == 202

@@ -70,6 +70,10 @@ class Unauthorized(FhircastError):
     issue_code = "login"
 
 
+class TokenExpired(Unauthorized):
+    """A token of a trusted issuer whose time is over: it is no guess."""
+
+
 class Forbidden(FhircastError):
     """The token is valid but does not cover the request."""
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from fhircast_hub.protocol.errors import Forbidden, Unauthorized
+from fhircast_hub.protocol.errors import Forbidden, TokenExpired, Unauthorized
 from fhircast_hub.protocol.scopes import parse_scopes
 from fhircast_hub.security.grant import Grant
 from fhircast_hub.security.policy import ALLOW_ALL
@@ -85,7 +85,7 @@ def _check_times(claims: Mapping[str, Any], rules: ClaimRules, now: datetime) ->
     if expiry is None and rules.requires_expiry:
         raise _refused("the token has no end (exp)")
     if expiry is not None and expiry <= second:
-        raise _refused("the token has expired")
+        raise TokenExpired("Authorization: the token has expired", rule="SUB-10")
     for name in ("nbf", "iat"):
         moment = _moment(claims, name)
         if moment is not None and moment > second + rules.leeway_seconds:

@@ -146,9 +146,7 @@ class Auditing:
     def _refusal(self, address: str, outcome: Outcome) -> Fact:
         """Nothing of a token that proves nothing is kept, nor what its bearer asked for."""
         if more := self._untold.pop(address, 0):
-            reason = (
-                f"{outcome.reason}; {more} more from this address without an entry of their own"
-            )
+            reason = f"{outcome.reason}; {more} more from this address have no entry of their own"
             outcome = Outcome(outcome.status, reason)
         return Fact(Act.AUTHENTICATE, self._clock.utc(), Caller(address=address), outcome)
 

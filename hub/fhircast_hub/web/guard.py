@@ -6,7 +6,8 @@ a token that is not valid. Three things keep the others out of its way:
 - What has been verified before is never put off: only tokens that are not known yet are.
 - A bad token counts once in a while, however often it is sent: it is remembered and refused without
   a second look. One broken application has one token, so it never uses the address's count up.
-- The count is of different bad tokens, which only a guesser has many of, and comes back evenly.
+- The count is of different bad tokens, which only a guesser has many of, and comes back evenly. A
+  genuine token whose time is over is no guess: on Monday morning a whole site may come with those.
 
 While somebody guesses from the same address, a new user there may be put off for a moment.
 """
@@ -17,7 +18,7 @@ from hashlib import sha256
 from math import ceil
 from typing import TYPE_CHECKING, TypeVar
 
-from fhircast_hub.protocol.errors import LimitReached, Unauthorized
+from fhircast_hub.protocol.errors import LimitReached, TokenExpired, Unauthorized
 from fhircast_hub.web.peers import RateLimit
 
 if TYPE_CHECKING:
@@ -74,7 +75,8 @@ class TokenGuard:
             grant = await self._verifier.verify(authorization)
         except Unauthorized as refusal:
             self._known.pop(digest, None)
-            self._bad.wait_seconds(peer, now)
+            if not isinstance(refusal, TokenExpired):
+                self._bad.wait_seconds(peer, now)
             _remember(self._refused, digest, (now + _REFUSED_SECONDS, refusal))
             raise
         _remember(self._known, digest, None)
