@@ -7,7 +7,6 @@ import re
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -35,12 +34,6 @@ _FLAGS = [
 ]
 
 
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
-
-
 def wait_for(url: str, seconds: float = 60) -> None:
     """Wait until a server answers."""
     deadline = time.monotonic() + seconds
@@ -59,23 +52,30 @@ class HubProcess:
     """`fhircast serve` as a process that can be killed and started again on the same port."""
 
     def __init__(self, key: str) -> None:
-        self.port = free_port()
+        self.port = 0
         self.key = key
-        self.url = f"http://127.0.0.1:{self.port}/api/hub"
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[str] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/api/hub"
 
     def start(self) -> None:
+        """Start it on a free port, or again on the one it had."""
         settings = {"--port": str(self.port), "--auth": "jwt", "--jwt-key": self.key}
         settings["--allowed-origins"] = "*"
         flags = [part for pair in settings.items() for part in pair]
         command = [sys.executable, "-m", "fhircast_hub", "serve", *flags]
-        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        wait_for(f"http://127.0.0.1:{self.port}/livez")
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert self._process.stdout is not None
+        origin = _printed_origin(iter(self._process.stdout.readline, ""))
+        self.port = int(origin.rpartition(":")[2])
+        wait_for(f"{origin}/livez")
 
     def kill(self) -> None:
         if self._process is not None:
             self._process.kill()
-            self._process.wait()
+            self._process.communicate()
             self._process = None
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from conformance_kit.mutants.registry import around, mutant
 from fhircast_hub import fanout
 from fhircast_hub.protocol.scopes import Scopes
-from fhircast_hub.security.grant import Grant
+from fhircast_hub.security import tokens
 from fhircast_hub.web import routes
 
 if TYPE_CHECKING:
@@ -30,7 +30,10 @@ def reading_needs_no_scope(patch: pytest.MonkeyPatch) -> None:
 
 @mutant("a token opens every topic", red="SMART-08")
 def tokens_open_every_topic(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Grant, "require_topic", lambda *_: None)
+    def unbound(original: Any) -> Any:
+        return lambda *claims, **more: replace(original(*claims, **more), topic="")
+
+    around(patch, tokens, "grant_of", unbound)
 
 
 @mutant("events go to every topic whose subscriber is called alike", red="SEC-04")
