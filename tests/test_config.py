@@ -31,7 +31,6 @@ WRONG = [
     ("public_url", "https://hub.example.org/"),
     ("public_url", "ftp://hub.example.org"),
     ("jwks_url", "http://as.example/jwks"),
-    ("jwks_url", "https://user:secret@as.example/jwks"),
     ("jwks_url", "https://as.example/jwks#keys"),
     ("jwks_url", "https:///jwks"),
     ("jwks_url", "https://[as.example/jwks"),
@@ -157,6 +156,27 @@ def test_nobody_is_let_in_because_auth_was_forgotten(name: str, value: str) -> N
     with pytest.raises(SettingError, match=variable_of(name)) as refused:
         load_settings({variable_of(name): value})
     assert refused.value.variable == "FHIRCAST_AUTH"
+
+
+def test_a_refused_url_keeps_its_password_to_itself() -> None:
+    """SEC-03: the line may end in a log."""
+    with pytest.raises(SettingError) as refused:
+        load_settings({"FHIRCAST_JWKS_URL": "https://user:S3CRET@as.example/jwks"})
+    assert "S3CRET" not in str(refused.value)
+    assert "as.example" in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["jwt_key", "jwks_file", "jwks_url", "issuers_file"])
+def test_who_asks_the_issuer_has_no_use_for_keys(name: str) -> None:
+    """SMART-07: one of two ways would be passed over in silence."""
+    settings = {
+        "FHIRCAST_AUTH": "introspection",
+        "FHIRCAST_INTROSPECTION_URL": "https://as.example/introspect",
+        variable_of(name): "https://as.example/jwks",
+    }
+    with pytest.raises(SettingError) as refused:
+        load_settings(settings)
+    assert refused.value.variable == variable_of(name)
 
 
 @pytest.mark.parametrize(

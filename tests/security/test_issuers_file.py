@@ -6,8 +6,12 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from fhircast_hub.config import SettingError
+from fhircast_hub.clock import SystemClock
+from fhircast_hub.config import SettingError, load_settings
+from fhircast_hub.protocol.errors import Unauthorized
 from fhircast_hub.security.issuers_file import IssuerEntry, read_issuers
+from fhircast_hub.security.verifiers import verifier_of
+from issuing import signed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -82,3 +86,33 @@ def test_a_file_that_cannot_be_read(tmp_path: Path, text: bytes) -> None:
             read_issuers(path)
     with pytest.raises(SettingError):
         read_issuers(tmp_path / "missing.toml")
+
+
+def entry_with_secret(tmp_path: Path, **more: Any) -> str:
+    entry = {"issuer": "https://a.example", "key": SECRET, **more}
+    return str(written(tmp_path / "issuers.json", [entry]))
+
+
+@pytest.mark.parametrize(("audience", "is_let_in"), [("hub", True), ("billing", False)])
+async def test_the_audience_of_the_settings_holds_for_issuers_that_name_none(
+    tmp_path: Path, audience: str, *, is_let_in: bool
+) -> None:
+    """SUB-10: a token for somebody else is refused."""
+    file = entry_with_secret(tmp_path)
+    settings = load_settings(
+        {}, {"auth": "jwt", "issuers_file": file, "audience": "hub", "policy": ""}
+    )
+    verifier = verifier_of(settings, SystemClock())
+    header = "Bearer " + signed(SECRET, "HS256", iss="https://a.example", aud=audience)
+    if is_let_in:
+        assert await verifier.verify(header)
+    else:
+        with pytest.raises(Unauthorized):
+            await verifier.verify(header)
+
+
+def test_an_issuer_without_keys_of_its_own_is_no_issuer(tmp_path: Path) -> None:
+    """SUB-10: beside the file alone it would be passed over in silence."""
+    given = {"auth": "jwt", "issuers_file": entry_with_secret(tmp_path), "issuer": "https://b"}
+    with pytest.raises(SettingError, match="FHIRCAST_ISSUER"):
+        verifier_of(load_settings({}, given), SystemClock())

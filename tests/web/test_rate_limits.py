@@ -159,3 +159,15 @@ async def test_one_bad_token_uses_nothing_of_its_address_up(start_hub: StartHub)
     broken, honest = await hub.client("no token of ours"), await hub.client(token())
     assert {(await broken.subscribe(TOPIC)).status_code for _ in range(9)} == {401}
     assert (await honest.subscribe(TOPIC)).status_code == 202
+
+
+async def test_a_holder_beyond_its_limit_uses_nothing_of_its_address_up(
+    start_hub: StartHub,
+) -> None:
+    """SEC-02: what is refused counts for its token alone."""
+    per_token = {"max_subscribes_per_minute_and_token": "2"}
+    hub = await start_hub(auth="jwt", jwt_key=KEY, max_subscribes_per_minute="3", **per_token)
+    busy, honest = await hub.client(token("busy")), await hub.client(token("honest"))
+    answers = [(await busy.subscribe(TOPIC)).status_code for _ in range(6)]
+    assert answers == [202, 202, 429, 429, 429, 429]
+    assert (await honest.subscribe(TOPIC)).status_code == 202

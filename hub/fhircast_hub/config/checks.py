@@ -72,8 +72,8 @@ def _check_access(settings: Settings) -> None:
         )
     if settings.auth == "jwt":
         _check_keys(settings)
-    if settings.auth == "introspection" and not settings.introspection_url:
-        raise SettingError(variable_of("introspection_url"), "", SECURE_URL)
+    if settings.auth == "introspection":
+        _check_introspection(settings)
     if settings.auth == "none" and settings.require_topic:
         raise SettingError(
             variable_of("require_topic"), "1", f"0 with {variable_of('auth')}=none: no tokens"
@@ -94,6 +94,15 @@ def _check_that_nothing_was_forgotten(settings: Settings) -> None:
             f"jwt or introspection under {variable_of('public_url')}={settings.public_url}, or "
             f"{variable_of('allow_insecure')}=1 to let everybody in",
         )
+
+
+def _check_introspection(settings: Settings) -> None:
+    if not settings.introspection_url:
+        raise SettingError(variable_of("introspection_url"), "", SECURE_URL)
+    for name in ("jwt_key", "jwks_file", "jwks_url", "issuers_file"):
+        if getattr(settings, name):
+            allowed = f"nothing with {variable_of('auth')}=introspection, which asks the issuer"
+            raise SettingError(variable_of(name), "…", allowed)
 
 
 def _check_keys(settings: Settings) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from pathlib import Path
 
 PREFIX = "FHIRCAST_"
+_PASSWORD = re.compile(r"//[^/\s]*@")
 
 
 class SettingError(ValueError):
@@ -16,7 +18,8 @@ class SettingError(ValueError):
     """
 
     def __init__(self, variable: str, value: str, allowed: str) -> None:
-        super().__init__(f"{variable}={value!r}: allowed is {allowed}")
+        shown = _PASSWORD.sub("//…@", value)
+        super().__init__(f"{variable}={shown!r}: allowed is {allowed}")
         self.variable = variable
 
 

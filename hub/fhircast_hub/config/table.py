@@ -181,9 +181,9 @@ class Settings:
     max_bad_tokens_per_minute: int = _rate(
         6000, "Different bad tokens from one address, before tokens not yet known are put off."
     )
-    max_connections: int = _rate(10_000, "Connections at a time.")
+    max_connections: int = _rate(18_000, "Connections at a time.")
     max_connections_per_peer: int = _rate(
-        5000, "Connections at a time from one address; trusted proxies are not counted."
+        16_000, "Connections at a time from one address; trusted proxies are not counted."
     )
     max_subscriptions_per_token: int = _rate(2000, "Subscriptions at a time of one token's holder.")
     max_topics_per_token: int = _rate(1000, "Topics at a time made by one token's holder.")

@@ -110,7 +110,8 @@ def _is_network(text: str) -> bool:
 def _is_url(text: str) -> bool:
     try:
         parts = urlsplit(text)
-    except ValueError:  # a bracket without its other half
+        (parts.hostname or "").encode("idna")
+    except ValueError:  # a bracket without its other half, or what is no name of a host
         return False
     return parts.scheme in {"http", "https"} and bool(parts.netloc) and not text.endswith("/")
 

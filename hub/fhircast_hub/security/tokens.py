@@ -166,7 +166,8 @@ class JwtVerifier:
 
 
 async def _has_key(verified: _Verified) -> bool:
-    return verified.key in await verified.issuer.source.keys()
+    keys = await verified.issuer.source.keys()
+    return any(it.thumbprint == verified.key.thumbprint for it in keys)
 
 
 def bearer_token(authorization: str, max_bytes: int) -> str:

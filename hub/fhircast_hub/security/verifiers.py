@@ -84,7 +84,14 @@ def _audience(settings: Settings) -> tuple[str, ...]:
 
 def _entries(settings: Settings) -> list[IssuerEntry]:
     entries = read_issuers(Path(settings.issuers_file)) if settings.issuers_file else []
+    entries = [it if it.audience else replace(it, audience=_audience(settings)) for it in entries]
     if not (settings.jwt_key or settings.jwks_file or settings.jwks_url):
+        if settings.issuer:
+            raise SettingError(
+                variable_of("issuer"),
+                settings.issuer,
+                f"nothing beside {variable_of('issuers_file')} alone: it names the issuers",
+            )
         return entries
     if settings.issuer in {it.issuer for it in entries}:
         raise SettingError(
@@ -137,4 +144,6 @@ def _source(
             (it for it in ("jwks_file", "jwt_key") if getattr(settings, it) == path), "issuers_file"
         )
         allowed_text = f"a file with usable keys; this is {error}"
-        raise SettingError(variable_of(variable), path, allowed_text) from None
+        # It may be a secret that was taken for a path.
+        shown = "…" if path == entry.key and not path.endswith(".pem") else path
+        raise SettingError(variable_of(variable), shown, allowed_text) from None

@@ -8,7 +8,7 @@ from enum import Enum
 from math import ceil
 from typing import TYPE_CHECKING, Self
 
-from fhircast_hub.protocol.errors import LimitReached
+from fhircast_hub.protocol.errors import LimitReached, TokenExpired
 from fhircast_hub.security.grant import ANYBODY
 from fhircast_hub.web.guard import TokenGuard
 from fhircast_hub.web.peers import RateLimit, peer_key
@@ -26,6 +26,9 @@ logger = logging.getLogger(__name__)
 
 _TELL_SECONDS = 60
 """How often the log is told that a limit strikes: the one who is put off must not fill it."""
+
+
+_OF_ADDRESS = "from this address"
 
 
 class Kind(Enum):
@@ -64,10 +67,9 @@ class Gate:
     async def admit(self, request: Request) -> Grant:
         """Return what the caller may do.
 
-        A token that was refused a moment ago is refused again and counts for nobody: one broken
-        application must not use up what its address may do. Then the address is asked, so that
-        nobody can make the hub verify without end; then the token, so that one application cannot
-        use up what its neighbours behind the same address may do.
+        An address that has used up what it may do is put off first, so that nobody can make the hub
+        verify without end. What is refused counts for its token, if at all, and not for the
+        address: one broken application must not use up what its neighbours may do.
 
         Raises:
             Unauthorized: No valid token (SUB-10).
@@ -77,13 +79,22 @@ class Gate:
         """
         kind, now, peer = _kind_of(request), self._clock.monotonic(), peer_of(request)
         limits, authorization = self._limits[kind], request.headers.get("authorization", "")
-        self._guard.require_unrefused(authorization, now)
-        self._require(limits.of_peer.wait_seconds(peer, now), kind, "from this address")
+        self._require(limits.of_peer.peek(peer, now), kind, _OF_ADDRESS)
         grant = await self._guard.verify(authorization, peer, now)
         if grant.subject != ANYBODY.subject:
             wait = limits.of_holder.wait_seconds(grant.subject, now)
             self._require(wait, kind, "of this token's holder")
+        self._require(limits.of_peer.wait_seconds(peer, now), kind, _OF_ADDRESS)
         return grant
+
+    def require_live(self, grant: Grant) -> None:
+        """Pass if the token has not ended while its request came in.
+
+        Raises:
+            TokenExpired: It has.
+        """
+        if grant.has_expired(self._clock.utc()):
+            raise TokenExpired("Authorization: the token has expired", rule="SUB-10")
 
     def _require(self, wait_seconds: float, kind: Kind, whose: str) -> None:
         if not wait_seconds:

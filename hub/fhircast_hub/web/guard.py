@@ -41,7 +41,7 @@ class TokenGuard:
         self._known: dict[bytes, None] = {}
         self._refused: dict[bytes, tuple[float, Unauthorized]] = {}
 
-    def require_unrefused(self, authorization: str, now: float) -> None:
+    def _require_unrefused(self, authorization: str, now: float) -> None:
         """Pass if this header was not refused a moment ago.
 
         Raises:
@@ -67,7 +67,7 @@ class TokenGuard:
         """
         if " " not in authorization:  # no token, so nothing is tried
             return await self._verifier.verify(authorization)
-        self.require_unrefused(authorization, now)
+        self._require_unrefused(authorization, now)
         digest = sha256(authorization.encode()).digest()
         if digest not in self._known:
             self._require_patience(peer, now)

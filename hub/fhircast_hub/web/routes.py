@@ -78,6 +78,7 @@ class HubRoutes:
         body = await read_body(
             request, self._settings.max_event_bytes, self._settings.body_timeout_seconds
         )
+        self._gate.require_live(grant)
         if content_type == _FORM:
             return await self._subscription(request, body, grant)
         return await self._event(request, body, grant)

@@ -58,7 +58,11 @@ export class SmartClient {
       await this.#complete(values);
       return "";
     }
-    if ("launch" in values) return this.#request(this.#trusted(values.iss), values.launch);
+    if ("launch" in values) {
+      const iss = this.#trusted(values.iss);
+      this.forget(); // should this launch fail, a reload must not go on in the session before
+      return this.#request(iss, values.launch);
+    }
     this.#grant = this.#kept("grant");
     if (this.#grant) return "";
     if (!standalone) throw new SmartError("ended", "There is no session to go on with");
