@@ -61,7 +61,7 @@ def is_secure_url(text: str) -> bool:
     """Tell whether what is sent to this URL, and comes from it, can be trusted on its way."""
     try:
         it = urlsplit(text)
-        host = it.hostname or ""
+        host = it.hostname if it.port != 0 else ""
     except ValueError:
         return False
     if not host or it.username is not None or it.fragment or not text.isprintable() or " " in text:
@@ -110,9 +110,12 @@ def _is_network(text: str) -> bool:
 def _is_url(text: str) -> bool:
     try:
         parts = urlsplit(text)
-    except ValueError:  # a bracket without its other half
+        has_host = bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a bracket without its other half, or a port that is none
         return False
-    return parts.scheme in {"http", "https"} and bool(parts.netloc) and not text.endswith("/")
+    if not text.isprintable() or " " in text:
+        return False
+    return parts.scheme in {"http", "https"} and has_host and not text.endswith("/")
 
 
 def _is_path(text: str) -> bool:
