@@ -185,8 +185,12 @@ def make_recorder(settings: Settings, clock: Clock) -> Recorder:
     if settings.audit_fhir_url:
         sinks.append(FhirRepository(settings.audit_fhir_url))
     origin = _origin(settings)
-    lanes = [Lane(it, origin, capacity=settings.audit_queue, now=clock.utc) for it in sinks]
-    return Recorder(lanes, required=settings.audit_required)
+    required = settings.audit_required
+    lanes = [
+        Lane(it, origin, capacity=settings.audit_queue, now=clock.utc, required=required)
+        for it in sinks
+    ]
+    return Recorder(lanes, required=required)
 
 
 def _origin(settings: Settings) -> Origin:
