@@ -12,6 +12,7 @@ from builders import TOPIC
 from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.routing import Route
+from websockets.exceptions import InvalidStatus
 from wire_messages import ALL_EVENTS, open_request
 
 if TYPE_CHECKING:
@@ -51,6 +52,32 @@ async def test_a_required_trail_that_cannot_be_written_refuses(
     assert answer.status_code == 202
     await hub.stop()
     acts = [told.act(it) for path in (moved, audit_file) for it in told.entries_of(path)]
+    assert "entries-lost" not in acts
+
+
+async def test_no_socket_is_opened_while_a_required_trail_fails(
+    start_hub: StartHub, audit_file: Path
+) -> None:
+    """SUB-17, D-43: 503 with Retry-After and no denial: the subscription stands for later."""
+    hub = await start_hub(audit_file=str(audit_file), audit_required="1")
+    wire = hub.wire
+    endpoint = (await wire.subscribe(TOPIC, ALL_EVENTS)).json()["hub.channel.endpoint"]
+    moved = put_a_directory_in_place_of(audit_file)
+    async with asyncio.timeout(10):
+        while (await wire.get(TOPIC)).status_code != 503:
+            pass
+        with pytest.raises(InvalidStatus) as refused:
+            await wire.connect(endpoint)
+        assert refused.value.response.status_code == 503
+        assert refused.value.response.headers["Retry-After"]
+        assert refused.value.response.body.startswith(b"audit: ")
+        os.rmdir(audit_file)
+        while (await wire.get(TOPIC)).status_code == 503:
+            pass
+    await (await wire.connect(endpoint)).confirmed()
+    await hub.stop()
+    acts = [told.act(it) for path in (moved, audit_file) for it in told.entries_of(path)]
+    assert acts.count("connect") == 1
     assert "entries-lost" not in acts
 
 
