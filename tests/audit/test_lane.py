@@ -34,18 +34,23 @@ class Shelf:
         self.fails = False
         self.refuses = ""
         self.breaks = ""
+        self.wants_none: type[Exception] | None = None
+        self.tries = 0
         self.moved = asyncio.Condition()
         self.is_closed = False
 
     async def write(self, events: Sequence[dict[str, Any]]) -> int:
         await self.is_open.wait()
         try:
+            self.tries += 1
             code = told.act(events[0])
+            if self.wants_none:
+                raise self.wants_none
             if self.fails:
                 raise SinkFailed("shut")
             if code == self.refuses:
                 raise EntryRefused("not wanted")
-            if code == self.breaks:
+            if self.breaks in map(told.act, events):
                 raise ZeroDivisionError
             self.kept += events
             return len(events)
@@ -56,6 +61,12 @@ class Shelf:
     async def close(self) -> None:
         self.is_closed = True
 
+    async def is_tried(self, times: int) -> None:
+        """Wait until it was tried so many times more."""
+        until = self.tries + times
+        async with asyncio.timeout(5), self.moved:
+            await self.moved.wait_for(lambda: self.tries >= until)
+
     async def holds(self, count: int) -> list[str]:
         """Wait until this many are kept; return what they are."""
         async with asyncio.timeout(5), self.moved:
@@ -63,8 +74,9 @@ class Shelf:
         return [told.act(it) for it in self.kept]
 
 
-def lane_to(shelf: Shelf, capacity: int = 4) -> Lane:
-    return Lane(shelf, HUB, capacity=capacity, now=lambda: NOON, pace=Pace(0.001, 0.01))
+def lane_to(shelf: Shelf, capacity: int = 4, *, required: bool = False) -> Lane:
+    pace = Pace(0.001, 0.01)
+    return Lane(shelf, HUB, capacity=capacity, now=lambda: NOON, pace=pace, required=required)
 
 
 def fact(act: Act = Act.OPEN) -> Fact:
@@ -73,7 +85,7 @@ def fact(act: Act = Act.OPEN) -> Fact:
 
 @asynccontextmanager
 async def running(shelf: Shelf, *, required: bool = False) -> AsyncIterator[tuple[Recorder, Lane]]:
-    lane = lane_to(shelf)
+    lane = lane_to(shelf, required=required)
     recorder = Recorder([lane], required=required)
     async with recorder.running():
         yield recorder, lane
@@ -84,6 +96,14 @@ async def failing(lane: Lane) -> None:
     async with asyncio.timeout(5):
         while not lane.is_failing:  # noqa: ASYNC110 - the lane tells nobody
             await asyncio.sleep(0)
+
+
+def refuses(recorder: Recorder) -> bool:
+    try:
+        with recorder.place():
+            return False
+    except Unavailable:
+        return True
 
 
 async def test_entries_are_kept_in_their_order() -> None:
@@ -158,6 +178,17 @@ async def test_an_entry_that_is_not_wanted_holds_up_no_other(how: str) -> None:
         for act in (Act.OPEN, Act.CLOSE):
             recorder.record(fact(act))
         assert await shelf.holds(2) == ["close", "entries-lost"]
+    assert recorder.lost == 1
+
+
+@pytest.mark.parametrize("required", [False, True])
+async def test_an_entry_that_breaks_costs_no_other_of_its_batch(required: bool) -> None:
+    shelf = Shelf()
+    shelf.breaks = "open"
+    async with running(shelf, required=required) as (recorder, _):
+        for act in (Act.SUBSCRIBE, Act.OPEN, Act.CLOSE):
+            recorder.record(fact(act))
+        assert sorted(await shelf.holds(3)) == ["close", "entries-lost", "subscribe"]
     assert recorder.lost == 1
 
 
@@ -244,6 +275,69 @@ async def test_a_required_trail_that_fails_refuses_until_it_works_again() -> Non
         await shelf.holds(1)
         with recorder.place():
             pass
+
+
+async def test_a_required_trail_gives_nothing_up_for_failures() -> None:
+    """However often it was tried: nothing is let in, and nothing is lost."""
+    shelf = Shelf(max_attempts=3)
+    shelf.fails = True
+    async with running(shelf, required=True) as (recorder, lane):
+        recorder.record(fact())
+        await failing(lane)
+        for _ in range(10):
+            await shelf.is_tried(1)
+            assert refuses(recorder)
+        shelf.fails = False
+        assert await shelf.holds(1) == ["open"]
+        assert not refuses(recorder)
+    assert recorder.lost == 0
+
+
+@pytest.mark.parametrize("how", [EntryRefused, ZeroDivisionError])
+async def test_a_required_trail_that_keeps_nothing_refuses(how: type[Exception]) -> None:
+    """One entry shows it, is lost and told; the others wait until the place keeps something."""
+    shelf = Shelf()
+    shelf.wants_none = how
+    async with running(shelf, required=True) as (recorder, lane):
+        for act in (Act.SUBSCRIBE, Act.OPEN, Act.CLOSE):
+            recorder.record(fact(act))
+        await failing(lane)
+        for _ in range(10):
+            await shelf.is_tried(1)
+            assert refuses(recorder)
+        assert (recorder.lost, len(lane)) == (1, 3)
+        shelf.wants_none = None
+        assert await shelf.holds(3) == ["entries-lost", "open", "close"]
+        assert not refuses(recorder)
+    assert shelf.kept[0]["outcomeDesc"] == "entries lost: 1"
+    assert recorder.lost == 1
+
+
+@pytest.mark.parametrize("how", ["refuses", "breaks"])
+async def test_one_odd_entry_does_not_stop_a_required_trail(how: str) -> None:
+    """What cannot be kept is told in its place; what stands around it is kept."""
+    shelf = Shelf()
+    setattr(shelf, how, "open")
+    async with running(shelf, required=True) as (recorder, _):
+        for act in (Act.SUBSCRIBE, Act.CLOSE, Act.OPEN, Act.UPDATE):
+            recorder.record(fact(act))
+        assert await shelf.holds(4) == ["subscribe", "close", "entries-lost", "update"]
+        assert not refuses(recorder)
+    assert recorder.lost == 1
+
+
+async def test_a_required_trail_tells_all_losses_in_one_place() -> None:
+    """What found no room was to be told at the end; an entry that is refused brings it forward."""
+    shelf = Shelf()
+    shelf.is_open.clear()
+    async with running(shelf, required=True) as (recorder, _):
+        for act in (Act.SUBSCRIBE, Act.CLOSE, Act.OPEN, Act.UPDATE, Act.SELECT, Act.SELECT):
+            recorder.record(fact(act))
+        shelf.refuses = "open"
+        shelf.is_open.set()
+        assert await shelf.holds(4) == ["subscribe", "close", "entries-lost", "update"]
+        assert shelf.kept[2]["outcomeDesc"] == "entries lost: 3"
+    assert recorder.lost == 3
 
 
 async def test_a_trail_that_is_not_required_refuses_nothing() -> None:

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
 import re
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import audit_events as told
 import httpx
 import pytest
-import uvicorn
 from builders import OBSERVATION, TOPIC, mrn, put
 from fhircast_demo.ehr import FhirStore, fhir_app
 from fhircast_hub.cli.token import mint_token
 from fhircast_hub.config import SettingError, load_settings
 from fhircast_hub.web.app import create_app
-from fhircast_hub.web.server import bind
 from wire_messages import (
     ALL_EVENTS,
     close_request,
@@ -31,9 +26,10 @@ from wire_messages import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from app_server import Serve
     from hub_server import RunningHub, StartHub
 
 KEY = "a key for tests only, 32 characters and more"
@@ -48,11 +44,6 @@ async def start(start_hub: StartHub, audit_file: Path, **more: str) -> RunningHu
     return await start_hub(**settings)
 
 
-@contextmanager
-def _no_signals() -> Iterator[None]:
-    yield  # signals are for pytest
-
-
 def recorded(audit_file: Path) -> list[dict[str, Any]]:
     """All entries but the hub's start and stop, each one checked."""
     events = told.entries_of(audit_file)
@@ -64,13 +55,6 @@ def recorded(audit_file: Path) -> list[dict[str, Any]]:
 
 def text_of(path: Path) -> str:
     return path.read_text() if path.exists() else ""
-
-
-def put_a_directory_in_place_of(path: Path) -> Path:
-    """No file can be made there; return where the one that was there went."""
-    moved = path.rename(path.with_name("moved"))
-    path.mkdir()
-    return moved
 
 
 async def test_queries_are_recorded_as_query_information(
@@ -233,40 +217,9 @@ def test_an_unusable_file_stops_the_start(audit_file: Path) -> None:
     assert len(str(refused.value).splitlines()) == 1
 
 
-async def test_a_required_trail_that_cannot_be_written_refuses(
-    start_hub: StartHub, audit_file: Path
-) -> None:
-    """503 with Retry-After, from the moment that it shows until it works again."""
-    hub = await start(start_hub, audit_file, audit_required="1")
-    wire = await hub.client(token_of())
-    await wire.subscribe(TOPIC, ALL_EVENTS)
-    moved = put_a_directory_in_place_of(audit_file)
-    answer = await wire.post(open_request())
-    async with asyncio.timeout(10):
-        while answer.status_code == 202:
-            answer = await wire.post(open_request())
-    assert answer.status_code == 503
-    assert answer.headers["Retry-After"]
-    assert answer.text.startswith("audit: ")
-    os.rmdir(audit_file)
-    async with asyncio.timeout(10):
-        while answer.status_code == 503:
-            answer = await wire.post(open_request())
-    assert answer.status_code == 202
-    await hub.stop()
-    acts = [told.act(it) for path in (moved, audit_file) for it in told.entries_of(path)]
-    assert "entries-lost" not in acts
-
-
-async def test_a_fhir_server_gets_every_entry(start_hub: StartHub) -> None:
+async def test_a_fhir_server_gets_every_entry(start_hub: StartHub, serve: Serve) -> None:
     """The demo's EHR keeps them; over HTTP, in order."""
-    store = FhirStore()
-    sock = bind("127.0.0.1", 0)
-    config = uvicorn.Config(fhir_app(store), log_config=None, lifespan="off")
-    server = uvicorn.Server(config)
-    server.capture_signals = _no_signals  # type: ignore[method-assign]
-    serving = asyncio.create_task(server.serve([sock]))
-    url = f"http://127.0.0.1:{sock.getsockname()[1]}"
+    url = await serve(fhir_app(FhirStore()))
     hub = await start_hub(audit_fhir_url=url)
     await hub.wire.subscribe(TOPIC, ALL_EVENTS)
     await hub.wire.post(open_request())
@@ -274,8 +227,6 @@ async def test_a_fhir_server_gets_every_entry(start_hub: StartHub) -> None:
     await hub.stop()
     async with httpx.AsyncClient(trust_env=False) as client:
         answer = await client.get(f"{url}/AuditEvent", params={"_count": "50"})
-    server.should_exit = True
-    await serving
     kept = [it["resource"] for it in json.loads(answer.text)["entry"]]
     for it in kept:
         told.check_r4(it)

@@ -36,7 +36,8 @@ class Sink(Protocol):
     Attributes:
         name: For the log.
         batch: Entries that it takes at a time.
-        max_attempts: Failures in a row after which an entry is given up; 0 for never.
+        max_attempts: Failures in a row after which an entry is given up; 0 for never. Where the
+            trail is required, none is.
     """
 
     name: str
@@ -75,6 +76,10 @@ class Lane:
     An entry leaves the queue once it is kept. While the sink fails, the queue fills; what finds no
     room is counted and, when there is room again, told by an entry of its own.
 
+    Where the trail is required, an entry is dropped only if the sink will not have it. The one that
+    tells of it takes its place, and is tried until it is kept: so a sink that refuses everything
+    costs one entry, and is known as failing until it works again.
+
     Attributes:
         capacity: Entries that may wait.
         lost: Entries lost since the start.
@@ -88,6 +93,7 @@ class Lane:
         capacity: int,
         now: Callable[[], datetime],
         pace: Pace | None = None,
+        required: bool = False,
     ) -> None:
         self.lost = 0
         self._sink = sink
@@ -95,6 +101,9 @@ class Lane:
         self.capacity = capacity
         self._now = now
         self._pace = pace or Pace()
+        self._max_attempts = 0 if required else sink.max_attempts
+        self._required = required
+        self._goes_singly = False
         self._queue: deque[Fact] = deque()
         self._untold = 0
         self._notice: Fact | None = None
@@ -108,7 +117,7 @@ class Lane:
 
     @property
     def is_failing(self) -> bool:
-        """Whether the last try failed and its entries still wait."""
+        """Whether the last try failed; where the trail is required, whether none was kept since."""
         return self._failures > 0
 
     @property
@@ -147,35 +156,55 @@ class Lane:
         await self._sink.close()
 
     async def _try(self) -> bool:
-        """Bring the next entries to the sink; False if it failed and they still wait."""
-        batch = list(islice(self._queue, self._sink.batch))
+        """Bring the next entries to the sink; False if the next try has to wait."""
+        batch = list(islice(self._queue, 1 if self._goes_singly else self._sink.batch))
         try:
             kept = await self._sink.write([audit_event(it, self._origin) for it in batch])
         except SinkFailed as failure:
             self._failures += 1
             if self._failures == 1:
                 logger.error("audit %s: %s; it will be tried again", self._sink.name, failure)
-            if not 0 < self._sink.max_attempts <= self._failures:
+            if not 0 < self._max_attempts <= self._failures:
                 return False
-            self._give_up(str(failure))
+            return self._give_up(str(failure))
         except EntryRefused as refusal:
-            self._give_up(str(refusal))
+            return self._give_up(str(refusal))
         except Exception as error:  # a bug of ours must not end the trail
-            self._give_up(type(error).__name__)
-        else:
-            for _ in range(kept):
-                self._is_notice(self._queue.popleft())
-            self._failures = 0
-            self._tell_of_lost()
+            if len(batch) > 1:
+                self._goes_singly = True  # to find out which entry it is
+                return True
+            return self._give_up(type(error).__name__)
+        for _ in range(kept):
+            self._is_notice(self._queue.popleft())
+        self._failures = 0
+        self._goes_singly = False
+        self._tell_of_lost()
         return True
 
-    def _give_up(self, why: str) -> None:
-        """Drop the first entry. If it told of lost ones, those are untold again."""
-        self._failures = 0
-        if self._is_notice(self._queue.popleft()):
+    def _give_up(self, why: str) -> bool:
+        """Drop the first entry. If it told of lost ones, those are untold again.
+
+        Returns:
+            Whether what is first now may be tried at once.
+        """
+        was_notice = self._is_notice(self._queue.popleft())
+        if was_notice:
             self._untold += self._told
         else:
             self._lose(1, why)
+        if not self._required:
+            self._failures = 0
+            return True
+        self._failures += 1
+        self._tell_first()
+        return not was_notice
+
+    def _tell_first(self) -> None:
+        """Put what tells of lost entries before all others."""
+        if self._notice is not None:  # it waited further back
+            self._queue.remove(self._notice)
+            self._untold += self._told
+        self._queue.appendleft(self._make_notice())
 
     def _is_notice(self, fact: Fact) -> bool:
         """Tell whether a fact that leaves the queue is the one that tells of lost entries."""
@@ -194,7 +223,10 @@ class Lane:
         """Something was kept: there is room to tell what was not, once at a time."""
         if self._untold and self._notice is None:
             logger.warning("audit %s: entries lost: %d", self._sink.name, self._untold)
-            told = Outcome(reason=f"entries lost: {self._untold}")
-            self._notice = Fact(Act.LOST, self._now(), outcome=told)
-            self._told, self._untold = self._untold, 0
-            self._queue.append(self._notice)
+            self._queue.append(self._make_notice())
+
+    def _make_notice(self) -> Fact:
+        told = Outcome(reason=f"entries lost: {self._untold}")
+        self._notice = Fact(Act.LOST, self._now(), outcome=told)
+        self._told, self._untold = self._untold, 0
+        return self._notice

@@ -61,7 +61,7 @@ def is_secure_url(text: str) -> bool:
     """Tell whether what is sent to this URL, and comes from it, can be trusted on its way."""
     try:
         it = urlsplit(text)
-        host = it.hostname or ""
+        host = it.hostname if it.port != 0 else ""
     except ValueError:
         return False
     if not host or it.username is not None or it.fragment or not text.isprintable() or " " in text:
@@ -111,9 +111,12 @@ def _is_url(text: str) -> bool:
     try:
         parts = urlsplit(text)
         (parts.hostname or "").encode("idna")
-    except ValueError:  # a bracket without its other half, or what is no name of a host
+        has_host = bool(parts.hostname) and parts.port != 0
+    except ValueError:  # half a bracket, a name that is none, or a port that is none
         return False
-    return parts.scheme in {"http", "https"} and bool(parts.netloc) and not text.endswith("/")
+    if not text.isprintable() or " " in text:
+        return False
+    return parts.scheme in {"http", "https"} and has_host and not text.endswith("/")
 
 
 def _is_path(text: str) -> bool:

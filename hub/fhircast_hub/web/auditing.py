@@ -36,6 +36,7 @@ from fhircast_hub.web.peers import RateLimit
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
+    from contextlib import AbstractContextManager
 
     from starlette.requests import HTTPConnection, Request
     from starlette.responses import Response
@@ -107,12 +108,19 @@ class Auditing:
 
         return watch
 
+    def place(self) -> AbstractContextManager[None]:
+        """Keep a place for the entry of a socket that is opened inside.
+
+        Raises:
+            Unavailable: See `Recorder.place`.
+        """
+        return self._recorder.place()
+
     def connected(self, connection: HTTPConnection, subscription: Subscription) -> None:
-        """A socket was opened at an endpoint."""
+        """A socket was opened at an endpoint; `place` is held."""
         caller = caller_of(subscription.subject, address=_address_of(connection))
-        self._recorder.record(
-            Fact(Act.CONNECT, self._clock.utc(), caller=caller, topic=subscription.topic)
-        )
+        fact = Fact(Act.CONNECT, self._clock.utc(), caller=caller, topic=subscription.topic)
+        self._recorder.record(fact, has_place=True)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -183,8 +191,12 @@ def make_recorder(settings: Settings, clock: Clock) -> Recorder:
     if settings.audit_fhir_url:
         sinks.append(FhirRepository(settings.audit_fhir_url))
     origin = _origin(settings)
-    lanes = [Lane(it, origin, capacity=settings.audit_queue, now=clock.utc) for it in sinks]
-    return Recorder(lanes, required=settings.audit_required)
+    required = settings.audit_required
+    lanes = [
+        Lane(it, origin, capacity=settings.audit_queue, now=clock.utc, required=required)
+        for it in sinks
+    ]
+    return Recorder(lanes, required=required)
 
 
 def _origin(settings: Settings) -> Origin:

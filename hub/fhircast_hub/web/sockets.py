@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from math import ceil
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from fhircast_hub.clock import ENDPOINT_ID_BYTES
 from fhircast_hub.protocol.channel_state import CloseReason
+from fhircast_hub.protocol.errors import LimitReached, Unavailable
 from fhircast_hub.protocol.json_text import AmbiguousJson, read_json
 from fhircast_hub.protocol.messages import encode_denial, parse_response
 from fhircast_hub.web.gate import peer_of
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from fhircast_hub.config import Settings
     from fhircast_hub.fanout import Link
     from fhircast_hub.hub import Hub
+    from fhircast_hub.protocol.errors import FhircastError
     from fhircast_hub.protocol.subscription import Subscription
     from fhircast_hub.web.auditing import Auditing
     from fhircast_hub.web.token_watch import TokenWatch
@@ -69,7 +71,6 @@ class Sockets:
             await websocket.accept()
             await self._deny(websocket, endpoint_id, CloseReason.TOKEN_ENDED)
         elif subscription is not None:
-            await websocket.accept()
             await self._serve(websocket, subscription)
         elif wait := self._wait_to_ask(endpoint_id, peer, now):
             await _put_off(websocket, "too many connections to unknown endpoints", wait)
@@ -98,11 +99,9 @@ class Sockets:
         outbox = Outbox(
             max_frames=self._settings.max_outbox_events, max_bytes=self._settings.max_outbox_bytes
         )
-        link = await self._hub.join(subscription, outbox)
+        link = await self._join(websocket, subscription, outbox)
         if link is None:
-            await self._deny(websocket, subscription.endpoint_id)
             return
-        self._auditing.connected(websocket, subscription)
         code = 1006
         async with asyncio.TaskGroup() as tasks:
             writing = tasks.create_task(_write(websocket, outbox))
@@ -113,6 +112,28 @@ class Sockets:
                 closing.cancel()
                 writing.cancel()
         await self._hub.left(link, outbox, code)
+
+    async def _join(
+        self, websocket: WebSocket, subscription: Subscription, outbox: Outbox
+    ) -> Link | None:
+        """Accept the socket and let its subscription begin; None if it was turned away.
+
+        A trail that fails comes back, and the subscription still stands: so the client shall try
+        again, and gets no denial, which would end it for good (D-43).
+        """
+        with ExitStack() as held:
+            try:
+                held.enter_context(self._auditing.place())
+            except Unavailable as error:
+                await _refuse(websocket, error, error.retry_after_seconds)
+                return None
+            await websocket.accept()
+            link = await self._hub.join(subscription, outbox)
+            if link is not None:
+                self._auditing.connected(websocket, subscription)
+                return link
+        await self._deny(websocket, subscription.endpoint_id)
+        return None
 
     async def _read(self, websocket: WebSocket, link: Link) -> int:
         """Feed responses to the channel until the socket is gone; return the close code."""
@@ -137,9 +158,13 @@ class Sockets:
 
 async def _put_off(websocket: WebSocket, reason: str, wait_seconds: float) -> None:
     """Refuse an upgrade for now."""
+    await _refuse(websocket, LimitReached(f"{reason}; try again later", rule="D-43"), wait_seconds)
+
+
+async def _refuse(websocket: WebSocket, error: FhircastError, wait_seconds: float) -> None:
     headers = {"Retry-After": str(ceil(wait_seconds))}
-    answer = PlainTextResponse(f"{reason}; try again later\nD-43\n", 429, headers=headers)
-    await websocket.send_denial_response(answer)
+    text = f"{error.reason}\n{error.rule}\n"
+    await websocket.send_denial_response(PlainTextResponse(text, error.status, headers=headers))
 
 
 def _kind_of_frame(text: str | None) -> tuple[str, int]:
