@@ -178,6 +178,7 @@ class IntrospectionServer:
     Attributes:
         tokens: What it says of a token; of all others that they are not active.
         outage: Status of every answer while it is not 0.
+        refused: Status of the answer about a token.
         asked: The tokens it was asked about, in order.
         authorization: The header of the last question.
         hold: While not set, answers wait.
@@ -186,6 +187,7 @@ class IntrospectionServer:
 
     tokens: dict[str, Claims] = field(default_factory=dict)
     outage: int = 0
+    refused: dict[str, int] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     authorization: str = ""
     hold: asyncio.Event = field(default_factory=asyncio.Event)
@@ -205,7 +207,8 @@ class IntrospectionServer:
         self.arrived.set()
         await self.hold.wait()
         body = json.dumps(self.tokens.get(form["token"], {"active": False}))
-        return Response(body, self.outage or 200, media_type="application/json")
+        status = self.outage or self.refused.get(form["token"], 200)
+        return Response(body, status, media_type="application/json")
 
 
 @asynccontextmanager

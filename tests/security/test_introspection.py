@@ -211,6 +211,48 @@ async def test_nobody_is_let_in_or_sent_away_while_nobody_can_be_asked(
     assert await grant(verifier, "known")
 
 
+@pytest.mark.parametrize("status", [400, 404, 413, 422])
+async def test_a_question_that_is_refused_is_about_one_token(
+    server: IntrospectionServer, verifier: IntrospectingVerifier, clock: Hands, status: int
+) -> None:
+    """SMART-07, SUB-10: 401 for the odd token, remembered shortly; others do not hear of it."""
+    server.refused["odd"] = status
+    server.issue("good")
+    for _ in range(3):
+        with pytest.raises(Unauthorized):
+            await grant(verifier, "odd")
+        assert await grant(verifier, "good")
+    assert server.asked == ["odd", "good"]
+    clock.ahead = 5
+    with pytest.raises(Unauthorized):
+        await grant(verifier, "odd")
+    assert server.asked == ["odd", "good", "odd"]
+
+
+@pytest.mark.parametrize("status", [302, 401, 403, 429, 500, 503])
+async def test_a_refusal_of_the_hub_is_an_outage(
+    server: IntrospectionServer, verifier: IntrospectingVerifier, status: int
+) -> None:
+    """SMART-07: any other question would be answered so, too; none is asked for a moment."""
+    server.outage = status
+    for token in ("a", "b"):
+        with pytest.raises(Unavailable):
+            await grant(verifier, token)
+    assert server.asked == ["a"]
+
+
+async def test_a_question_that_is_refused_ends_no_token_that_was_good(
+    server: IntrospectionServer, verifier: IntrospectingVerifier, clock: Hands
+) -> None:
+    """SMART-07, CONF-06: a server that has moved does not end the sessions of a whole site."""
+    token_id = (await grant(verifier, server.issue("opaque", exp=None))).token_id
+    server.refused["opaque"] = 404
+    assert await verifier.withdrawn([token_id]) == frozenset()
+    clock.ahead = 60
+    with pytest.raises(Unavailable):
+        await grant(verifier, "opaque")
+
+
 @pytest.mark.parametrize("body", [b"<html>", b"[]", b"", b"[" * 100_000, b"\xff"])
 async def test_an_answer_that_is_none_is_an_outage(body: bytes, clock: Hands) -> None:
     """SMART-07."""

@@ -20,7 +20,15 @@ _HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity"}
 
 
 class FetchFailed(Exception):
-    """No usable answer came; the text says of which kind, without anything that was sent."""
+    """No usable answer came; the text says of which kind, without anything that was sent.
+
+    Attributes:
+        status: Of the answer, 0 if it is not the status that was wrong.
+    """
+
+    def __init__(self, kind: str, status: int = 0) -> None:
+        super().__init__(kind)
+        self.status = status
 
 
 class Fetcher:
@@ -70,7 +78,7 @@ class Fetcher:
 
 async def _read(answer: httpx.Response) -> bytes:
     if answer.status_code != httpx.codes.OK:
-        raise FetchFailed(f"status {answer.status_code}")
+        raise FetchFailed(f"status {answer.status_code}", answer.status_code)
     if answer.headers.get("content-encoding", "identity") != "identity":
         raise FetchFailed("a compressed answer")
     body = bytearray()

@@ -37,6 +37,10 @@ _REFUSED_SECONDS = 5.0
 _OUTAGE_SECONDS = 1.0
 """How long after a failure nobody is asked: a server that is down gets no flood when it is back."""
 
+_ABOUT_THE_SERVER = frozenset({401, 403, 408, 425, 429})
+"""Refusals that every question would get. Any other 4xx may be about this token alone (too long for
+the server, or odd), and says nothing about those of others."""
+
 _MAX_QUESTIONS = 50
 """At once, about tokens that were good before, and as many about others: who sends made-up tokens
 must not keep out those who have one."""
@@ -171,7 +175,7 @@ class IntrospectingVerifier:
         return await questions.ask(token_id, lambda: self._introspect(token, token_id))
 
     async def _introspect(self, token: str, token_id: str) -> Grant:
-        claims = await self._claims_of(token)
+        claims = await self._claims_of(token, token_id)
         now = self._clock.monotonic()
         try:
             if claims.get("active") is not True:
@@ -180,13 +184,13 @@ class IntrospectingVerifier:
         except FhircastError:
             if self._known.get(token_id) is not None:
                 self._known.put(token_id, _Answer(token, None, now))
-            self._refused.put(token_id, now + min(self._fresh_seconds, _REFUSED_SECONDS))
+            self._note_refusal(token_id)
             raise
         self._refused.drop(token_id)
         self._known.put(token_id, _Answer(token, grant, now + self._fresh_seconds))
         return grant
 
-    async def _claims_of(self, token: str) -> dict[str, Any]:
+    async def _claims_of(self, token: str, token_id: str) -> dict[str, Any]:
         if self._clock.monotonic() < self._outage_until:
             raise _nobody_to_ask()
         form = {"token": token, "token_type_hint": "access_token"}
@@ -195,12 +199,29 @@ class IntrospectingVerifier:
             if not isinstance(claims, dict):
                 raise FetchFailed("an answer that is no object")
         except FetchFailed as error:
+            if 400 <= error.status < 500 and error.status not in _ABOUT_THE_SERVER:
+                raise self._not_taken(token_id, error) from None
             self._note_outage(str(error))
             raise _nobody_to_ask() from None
         except (ValueError, RecursionError):
             self._note_outage("an answer that is no JSON")
             raise _nobody_to_ask() from None
         return claims
+
+    def _not_taken(self, token_id: str, error: FetchFailed) -> FhircastError:
+        """Return the refusal of a token that the server does not judge.
+
+        One that was good before is not ended by it: the fault may be the server's after all.
+        """
+        logger.warning("a question about a token was refused: %s", error)
+        if self._known.get(token_id) is not None:
+            return _nobody_to_ask()
+        self._note_refusal(token_id)
+        return _inactive()
+
+    def _note_refusal(self, token_id: str) -> None:
+        seconds = min(self._fresh_seconds, _REFUSED_SECONDS)
+        self._refused.put(token_id, self._clock.monotonic() + seconds)
 
     def _note_outage(self, kind: str) -> None:
         logger.warning("a token could not be introspected: %s", kind)
