@@ -70,7 +70,7 @@ def test_the_key_is_in_a_file_for_a_moment_only(
     ("settings", "name"),
     [
         ({"host": "192.0.2.9", "allow_insecure": "1"}, "192.0.2.9"),
-        ({"public_url": "https://hub.example.org:444/x"}, "hub.example.org"),
+        ({"public_url": "https://hub.example.org:444/x", "allow_insecure": "1"}, "hub.example.org"),
         ({}, "localhost"),
     ],
 )

@@ -139,7 +139,14 @@ async def test_the_endpoint_is_as_the_client_sees_the_hub(start_hub: StartHub) -
     [
         ({}, "ws://127.0.0.1:"),
         ({"trusted_proxies": "10.0.0.0/8"}, "ws://127.0.0.1:"),
-        ({"trusted_proxies": "127.0.0.1", "public_url": "https://a.test"}, "wss://a.test/"),
+        (
+            {
+                "trusted_proxies": "127.0.0.1",
+                "public_url": "https://a.test",
+                "allow_insecure": "1",
+            },
+            "wss://a.test/",
+        ),
     ],
 )
 async def test_nobody_else_moves_the_endpoint(

@@ -33,7 +33,10 @@ def test_a_taken_port_is_an_error() -> None:
     [
         ({}, "http://127.0.0.1:99/api/hub"),
         ({"host": "::1", "hub_path": "/fhircast"}, "http://[::1]:99/fhircast"),
-        ({"public_url": "https://hub.example.org/x"}, "https://hub.example.org/x/api/hub"),
+        (
+            {"public_url": "https://hub.example.org/x", "allow_insecure": "1"},
+            "https://hub.example.org/x/api/hub",
+        ),
     ],
 )
 def test_the_hub_knows_its_url(given: dict[str, str], url: str) -> None:

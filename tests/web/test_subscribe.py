@@ -30,7 +30,7 @@ async def test_an_accepted_request_gets_202_and_an_endpoint(hub: RunningHub) -> 
 
 async def test_endpoints_follow_the_public_url(start_hub: StartHub) -> None:
     """SUB-14: behind a proxy with TLS, the endpoint is a WSS URL of the public origin."""
-    hub = await start_hub(public_url="https://hub.example.org/x")
+    hub = await start_hub(public_url="https://hub.example.org/x", allow_insecure="1")
     wire = hub.wire
     wire.hub_url = f"{hub.origin}/api/hub"
     endpoint = (await wire.form(SUBSCRIBE)).json()["hub.channel.endpoint"]
