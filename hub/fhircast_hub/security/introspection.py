@@ -101,7 +101,7 @@ class IntrospectingVerifier:
         # RFC 6749, 2.3.1: both are form-encoded before they become the parts of Basic.
         auth = (quote_plus(it.client_id), quote_plus(it.client_secret)) if it.client_id else None
         self._url = it.url
-        self._fetcher = Fetcher(basic_auth=auth)
+        self._fetcher = Fetcher(it.url, basic_auth=auth)
         self._rules = rules
         self._clock = clock
         self._limits = limits or TokenLimits()
