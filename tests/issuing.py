@@ -179,6 +179,7 @@ class IntrospectionServer:
         tokens: What it says of a token; of all others that they are not active.
         outage: Status of every answer while it is not 0.
         refused: Status of the answer about a token.
+        limits_every: Each question of that number gets 429, none while it is 0.
         asked: The tokens it was asked about, in order.
         authorization: The header of the last question.
         hold: While not set, answers wait.
@@ -188,6 +189,7 @@ class IntrospectionServer:
     tokens: dict[str, Claims] = field(default_factory=dict)
     outage: int = 0
     refused: dict[str, int] = field(default_factory=dict)
+    limits_every: int = 0
     asked: list[str] = field(default_factory=list)
     authorization: str = ""
     hold: asyncio.Event = field(default_factory=asyncio.Event)
@@ -208,6 +210,8 @@ class IntrospectionServer:
         await self.hold.wait()
         body = json.dumps(self.tokens.get(form["token"], {"active": False}))
         status = self.outage or self.refused.get(form["token"], 200)
+        if self.limits_every and len(self.asked) % self.limits_every == 0:
+            status = 429
         return Response(body, status, media_type="application/json")
 
 

@@ -100,6 +100,7 @@ WRONG = [
     ("audit_max_bytes", "1000"),
     ("audit_keep", "-1"),
     ("audit_fhir_url", "repository.example"),
+    ("audit_fhir_url", "http://10.1.2.3/fhir"),
     ("audit_queue", "1"),
     ("audit_required", "1"),
 ]

@@ -19,7 +19,7 @@ from fhircast_hub.security.tokens import NoAuthentication
 from fhircast_hub.web.token_watch import TokenWatch
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator
 
     from fhircast_hub.protocol.channel_state import CloseReason
 
@@ -111,16 +111,16 @@ class Watched(NoAuthentication):
     watch_seconds = 0.01
 
     def __init__(self) -> None:
-        self.looks = 0
+        self.asked = 0
         self.has_looked = asyncio.Event()
 
-    async def withdrawn(self, token_ids: Iterable[str]) -> frozenset[str]:
-        self.looks += 1
-        if self.looks == 1:
+    async def is_withdrawn(self, token_id: str) -> bool:
+        self.asked += 1
+        if self.asked == 1:
             raise ValueError("a fault")
-        if self.looks == 3:
+        if self.asked == 5:
             self.has_looked.set()
-        return frozenset({"t1"} & set(token_ids))
+        return token_id == "t1"
 
 
 @asynccontextmanager

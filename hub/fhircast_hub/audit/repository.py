@@ -8,6 +8,7 @@ import httpx
 import msgspec
 
 from fhircast_hub.audit.lane import EntryRefused, SinkFailed
+from fhircast_hub.outgoing import client_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +30,7 @@ class FhirRepository:
 
     def __init__(self, base_url: str) -> None:
         self._url = f"{base_url}/AuditEvent"
-        self._http = httpx.AsyncClient(timeout=_TIMEOUT_SECONDS, follow_redirects=False)
+        self._http = client_for(base_url, timeout_seconds=_TIMEOUT_SECONDS)
 
     async def write(self, events: Sequence[dict[str, Any]]) -> int:
         """See `Sink.write`."""

@@ -230,7 +230,9 @@ class Settings:
     )
     audit_keep: int = _count(30, "Rotated audit files kept, the newest; 0 keeps all.", least=0)
     audit_fhir_url: str = _setting(
-        "", "FHIR server that gets every entry as an AuditEvent; empty: none.", kind="url"
+        "",
+        "FHIR server that gets each entry as an AuditEvent (https; http on loopback); empty: none.",
+        kind="secure-url",
     )
     audit_queue: int = _count(10_000, "Audit entries that may wait to be written.", least=2)
     audit_required: bool = _setting(

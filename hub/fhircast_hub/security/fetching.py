@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import httpx
 
+from fhircast_hub.outgoing import client_for
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -32,11 +34,24 @@ class FetchFailed(Exception):
 
 
 class Fetcher:
-    """A client for one server."""
+    """A client for one server.
 
-    def __init__(self, *, basic_auth: tuple[str, str] | None = None) -> None:
-        self._basic_auth = basic_auth
-        self._client: httpx.AsyncClient | None = None
+    Args:
+        url: Of the server; one on loopback is asked without a proxy.
+        basic_auth: Name and password of the hub there.
+
+    Raises:
+        SettingError: The environment names certificates or a proxy that cannot be used.
+    """
+
+    def __init__(self, url: str, *, basic_auth: tuple[str, str] | None = None) -> None:
+        self._client = client_for(
+            url,
+            auth=basic_auth,
+            headers=_HEADERS,
+            timeout_seconds=_DEADLINE_SECONDS,
+            max_connections=_CONNECTIONS,
+        )
 
     async def get(self, url: str) -> bytes:
         """Return the body of a 200.
@@ -52,18 +67,9 @@ class Fetcher:
 
     async def close(self) -> None:
         """Close the connections."""
-        if self._client is not None:
-            await self._client.aclose()
+        await self._client.aclose()
 
     async def _fetch(self, method: str, url: str, form: Mapping[str, str] | None = None) -> bytes:
-        if self._client is None:  # in the event loop that will use it
-            self._client = httpx.AsyncClient(
-                auth=self._basic_auth,
-                headers=_HEADERS,
-                timeout=_DEADLINE_SECONDS,
-                follow_redirects=False,
-                limits=httpx.Limits(max_connections=_CONNECTIONS),
-            )
         try:
             async with (
                 asyncio.timeout(_DEADLINE_SECONDS),

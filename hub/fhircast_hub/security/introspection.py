@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import re
 from dataclasses import dataclass, field
@@ -20,8 +19,6 @@ from fhircast_hub.security.remembered import Remembered
 from fhircast_hub.security.tokens import TokenLimits, bearer_token, digest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from fhircast_hub.clock import Clock
     from fhircast_hub.security.claims import ClaimRules
     from fhircast_hub.security.grant import Grant
@@ -44,8 +41,6 @@ the server, or odd), and says nothing about those of others."""
 _MAX_QUESTIONS = 50
 """At once, about tokens that were good before, and as many about others: who sends made-up tokens
 must not keep out those who have one."""
-
-_WATCHED_AT_ONCE = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +101,7 @@ class IntrospectingVerifier:
         # RFC 6749, 2.3.1: both are form-encoded before they become the parts of Basic.
         auth = (quote_plus(it.client_id), quote_plus(it.client_secret)) if it.client_id else None
         self._url = it.url
-        self._fetcher = Fetcher(basic_auth=auth)
+        self._fetcher = Fetcher(it.url, basic_auth=auth)
         self._rules = rules
         self._clock = clock
         self._limits = limits or TokenLimits()
@@ -136,37 +131,22 @@ class IntrospectingVerifier:
             raise _inactive()
         return await self._ask(token)
 
-    async def withdrawn(self, token_ids: Iterable[str]) -> frozenset[str]:
-        """See `Verifier.withdrawn`: each is asked about again, a few at a time."""
-        waiting = list(token_ids)
-        ended: set[str] = set()
-
-        async def work() -> None:
-            while waiting:
-                token_id = waiting.pop()
-                if await self._is_withdrawn(token_id):
-                    ended.add(token_id)
-
-        async with asyncio.TaskGroup() as tasks:
-            for _ in range(min(_WATCHED_AT_ONCE, len(waiting))):
-                tasks.create_task(work())
-        return frozenset(ended)
-
-    async def close(self) -> None:
-        """See `Verifier.close`."""
-        await self._fetcher.close()
-
-    async def _is_withdrawn(self, token_id: str) -> bool:
+    async def is_withdrawn(self, token_id: str) -> bool:
+        """See `Verifier.is_withdrawn`: the server is asked again."""
         known = self._known.get(token_id)
         if known is None or known.grant is None:
             return known is not None
         try:
             await self._ask(known.token)
         except Unavailable:
-            return False
+            raise
         except FhircastError:
             return True
         return False
+
+    async def close(self) -> None:
+        """See `Verifier.close`."""
+        await self._fetcher.close()
 
     async def _ask(self, token: str) -> Grant:
         token_id = digest(token)

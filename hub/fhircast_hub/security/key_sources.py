@@ -150,7 +150,7 @@ class UrlKeys:
         self._fresh_seconds = fresh_seconds
         self._retry_seconds = retry_seconds
         self._stale_seconds = stale_seconds
-        self._fetcher = Fetcher()
+        self._fetcher = Fetcher(url)
         self._fetching = asyncio.Lock()
         self._keys: tuple[Key, ...] = ()
         self._fetched_at = -inf

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
-from fhircast_hub.protocol.errors import FhircastError, Unauthorized
+from fhircast_hub.protocol.errors import Unauthorized, Unavailable
 from fhircast_hub.security.claims import grant_of
 from fhircast_hub.security.grant import ANYBODY, Grant
 from fhircast_hub.security.jws import read_token
@@ -14,8 +14,6 @@ from fhircast_hub.security.policy import ALLOW_ALL
 from fhircast_hub.security.remembered import Remembered
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from fhircast_hub.clock import Clock
     from fhircast_hub.security.issuers import Issuer, Issuers
     from fhircast_hub.security.keys import Key
@@ -45,10 +43,13 @@ class Verifier(Protocol):
         """
         ...
 
-    async def withdrawn(self, token_ids: Iterable[str]) -> frozenset[str]:
-        """Return which of these tokens were valid and are so no more, by their digests.
+    async def is_withdrawn(self, token_id: str) -> bool:
+        """Tell whether a token, by its digest, was valid and is so no more.
 
-        A token that cannot be judged (not known here, or nobody to ask) is not among them.
+        One that is not known here is not withdrawn as far as anybody can tell.
+
+        Raises:
+            Unavailable: There is nobody to ask now.
         """
         ...
 
@@ -73,9 +74,9 @@ class NoAuthentication:
         """Return a grant for everything, whatever the header says."""
         return self._grant
 
-    async def withdrawn(self, token_ids: Iterable[str]) -> frozenset[str]:
-        """See `Verifier.withdrawn`."""
-        return frozenset()
+    async def is_withdrawn(self, token_id: str) -> bool:
+        """See `Verifier.is_withdrawn`."""
+        return False
 
     async def close(self) -> None:
         """See `Verifier.close`."""
@@ -145,17 +146,16 @@ class JwtVerifier:
         self._known.put(token_id, _Verified(grant, issuer, key))
         return grant
 
-    async def withdrawn(self, token_ids: Iterable[str]) -> frozenset[str]:
-        """See `Verifier.withdrawn`: those whose key the issuer does not have any more."""
-        ended = set()
-        for token_id in token_ids:
-            known = self._known.get(token_id)
-            try:
-                if known is not None and not await _has_key(known):
-                    ended.add(token_id)
-            except FhircastError:
-                continue
-        return frozenset(ended)
+    async def is_withdrawn(self, token_id: str) -> bool:
+        """See `Verifier.is_withdrawn`: the issuer does not have its key any more.
+
+        While the keys cannot be had it is not: to ask again for each token would bring no others.
+        """
+        known = self._known.get(token_id)
+        try:
+            return known is not None and not await _has_key(known)
+        except Unavailable:
+            return False
 
     async def close(self) -> None:
         """See `Verifier.close`."""

@@ -189,7 +189,7 @@ def make_recorder(settings: Settings, clock: Clock) -> Recorder:
             raise SettingError(variable_of("audit_file"), settings.audit_file, allowed) from None
         sinks.append(FileSink(file))
     if settings.audit_fhir_url:
-        sinks.append(FhirRepository(settings.audit_fhir_url))
+        sinks.append(FhirRepository(settings.audit_fhir_url.rstrip("/")))
     origin = _origin(settings)
     required = settings.audit_required
     lanes = [

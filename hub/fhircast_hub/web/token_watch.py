@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter, deque
 from typing import TYPE_CHECKING
+
+from fhircast_hub.protocol.errors import Unavailable
 
 if TYPE_CHECKING:
     from fhircast_hub.holders import TokenHolders
@@ -12,13 +15,25 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_AT_ONCE = 10
+_TRIES = 5
+_AGAIN_SECONDS = 1.0
+"""How long who got no answer waits, before anything else is asked: an outage lasts that long."""
+
 
 class TokenWatch:
-    """Looks at the tokens of live subscriptions again: one task, however many there are."""
+    """Looks at the tokens of live subscriptions again: one task, however many there are.
+
+    A look asks about every token. One that cannot be judged is asked about again at the end of the
+    look, a few times, and first of all in the next: an issuer that refuses some of the questions
+    puts off what is asked about, and keeps no token out of sight.
+    """
 
     def __init__(self, holders: TokenHolders, verifier: Verifier) -> None:
         self._holders = holders
         self._verifier = verifier
+        self._left: list[str] = []
+        """What the last look could not judge."""
 
     async def run(self) -> None:
         """Look every now and then, until cancelled."""
@@ -27,7 +42,7 @@ class TokenWatch:
             try:
                 await self._look()
             except Exception as error:
-                logger.error("a look at tokens failed: %s", type(error).__name__)
+                _log_fault(error)
 
     async def has_ended(self, token_id: str) -> bool:
         """Tell whether a token was withdrawn since a subscribe; if so, end what stands on it.
@@ -36,10 +51,40 @@ class TokenWatch:
         """
         if not (token_id and self._verifier.watch_seconds):
             return False
-        ended = await self._verifier.withdrawn([token_id])
-        await self._holders.end_tokens(ended)
-        return token_id in ended
+        try:
+            return await self._end_if_withdrawn(token_id)
+        except Unavailable:
+            return False
 
     async def _look(self) -> None:
-        ended = await self._verifier.withdrawn(await self._holders.token_ids())
-        await self._holders.end_tokens(ended)
+        token_ids = await self._holders.token_ids()
+        first = [it for it in self._left if it in token_ids]
+        waiting = deque([*first, *token_ids.difference(first)])
+        tries: Counter[str] = Counter()
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(min(_AT_ONCE, len(waiting))):
+                tasks.create_task(self._work(waiting, tries))
+        self._left = [it for it, count in tries.items() if count == _TRIES]
+
+    async def _work(self, waiting: deque[str], tries: Counter[str]) -> None:
+        while waiting:
+            token_id = waiting.popleft()
+            try:
+                await self._end_if_withdrawn(token_id)
+            except Unavailable:
+                await asyncio.sleep(_AGAIN_SECONDS)
+                tries[token_id] += 1
+                if tries[token_id] < _TRIES:
+                    waiting.append(token_id)
+            except Exception as error:  # one token's fault is not the others'
+                _log_fault(error)
+
+    async def _end_if_withdrawn(self, token_id: str) -> bool:
+        ended = await self._verifier.is_withdrawn(token_id)
+        if ended:
+            await self._holders.end_tokens([token_id])
+        return ended
+
+
+def _log_fault(error: Exception) -> None:
+    logger.error("a look at tokens failed: %s", type(error).__name__)
