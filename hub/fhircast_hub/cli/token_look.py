@@ -114,13 +114,12 @@ async def _verify(text: str, settings: Settings) -> Grant:
 
 def _settings(flags: dict[str, str | None]) -> Settings:
     given = {name: value for name, value in flags.items() if value is not None}
+    # Who has a token to check means a hub that wants one.
+    if given.get("auth", os.environ.get("FHIRCAST_AUTH", "none")) == "none":
+        asks = given.get("introspection_url") or os.environ.get("FHIRCAST_INTROSPECTION_URL")
+        given["auth"] = "introspection" if asks else "jwt"
     try:
-        settings = load_settings(os.environ, given)
-        if settings.auth != "none":
-            return settings
-        # Who has a token to check means a hub that wants one.
-        auth = "introspection" if settings.introspection_url else "jwt"
-        return load_settings(os.environ, {**given, "auth": auth})
+        return load_settings(os.environ, given)
     except SettingError as error:
         raise click.UsageError(str(error)) from None
 
