@@ -136,3 +136,31 @@ async def test_what_is_withdrawn_ends_before_the_others_are_judged(holders: Hold
         assert await holders.ended.get() == MANY[1]
     looking.cancel()
     await asyncio.wait([looking])
+
+
+class Crowded(NoAuthentication):
+    """An issuer that has withdrawn everything, and is not asked more than so much at once."""
+
+    watch_seconds = 60.0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asking = 0
+
+    async def is_withdrawn(self, token_id: str) -> bool:
+        if self.asking >= 50:
+            raise Unavailable("too many questions", rule="SUB-10")
+        self.asking += 1
+        try:
+            await asyncio.sleep(0)
+        finally:
+            self.asking -= 1
+        return True
+
+
+async def test_a_site_that_comes_back_at_once_brings_no_revoked_token_in() -> None:
+    """CONF-06: each is asked about, however many connect."""
+    watch = TokenWatch(Holders(), Crowded())
+    async with asyncio.TaskGroup() as tasks:
+        connecting = [tasks.create_task(watch.has_ended(f"token-{it}")) for it in range(200)]
+    assert all(it.result() for it in connecting)

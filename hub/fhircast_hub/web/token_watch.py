@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _AT_ONCE = 10
+_CONNECTING_AT_ONCE = 25
+"""Questions about tokens of sockets that are being opened; together fewer than a verifier takes."""
 _TRIES = 5
 _AGAIN_SECONDS = 1.0
 """How long who got no answer waits, before anything else is asked: an outage lasts that long."""
@@ -32,6 +34,7 @@ class TokenWatch:
     def __init__(self, holders: TokenHolders, verifier: Verifier) -> None:
         self._holders = holders
         self._verifier = verifier
+        self._connecting = asyncio.Semaphore(_CONNECTING_AT_ONCE)
         self._left: list[str] = []
         """What the last look could not judge."""
 
@@ -47,14 +50,18 @@ class TokenWatch:
     async def has_ended(self, token_id: str) -> bool:
         """Tell whether a token was withdrawn since a subscribe; if so, end what stands on it.
 
+        When a whole site comes back at once, they wait for each other: to be too busy to ask is no
+        reason to let somebody in.
+
         Spec: CONF-06.
         """
         if not (token_id and self._verifier.watch_seconds):
             return False
-        try:
-            return await self._end_if_withdrawn(token_id)
-        except Unavailable:
-            return False
+        async with self._connecting:
+            try:
+                return await self._end_if_withdrawn(token_id)
+            except Unavailable:
+                return False
 
     async def _look(self) -> None:
         token_ids = await self._holders.token_ids()
