@@ -261,3 +261,9 @@ async def test_a_minted_token_opens_the_hub() -> None:
         refused = await talking("pub", TOPIC, "Patient-close", "--patient", "1", *arguments)
         assert (refused.exit_code, "says 403" in refused.output) == (1, True)
         assert token not in refused.output
+
+
+def test_a_key_may_begin_with_a_dash() -> None:
+    """Random ones do, and a flag must not be seen in them."""
+    done = fhircast("serve", "--check", "--auth", "jwt", "--jwt-key", "-" + "k" * 40)
+    assert (done.exit_code, done.output) == (0, "the settings are fine\n")

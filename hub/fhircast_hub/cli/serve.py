@@ -48,14 +48,17 @@ def _setting_flag(it: Field[Any]) -> _Decorator:
     shown = ",".join(it.default) if isinstance(it.default, tuple) else it.default
     default = "" if shown in (None, "", False) else f"  [default: {shown}]"
     choices = it.metadata.get("choices")
+    # A switch may stand alone: --tls-self-signed is --tls-self-signed 1. All else takes what
+    # follows, a key that begins with a dash too.
+    alone: dict[str, Any] = (
+        {"is_flag": False, "flag_value": "1"} if it.metadata.get("kind") == "switch" else {}
+    )
     return click.option(
         f"--{it.name.replace('_', '-')}",
         it.name,
         metavar="|".join(choices) if choices else it.metadata.get("kind", "text").upper(),
-        # A switch may stand alone: --tls-self-signed is --tls-self-signed 1.
-        is_flag=False,
-        flag_value="1" if it.metadata.get("kind") == "switch" else None,
         help=f"{it.metadata['help']}{default}  [{variable_of(it.name)}]",
+        **alone,
     )
 
 
