@@ -35,7 +35,10 @@ _READ = {
 }
 _REPORT, _STUDY = "DiagnosticReport", "ImagingStudy"
 _WRITE = {
-    "worklist": {f"{it}-{verb}" for it in (_REPORT, _STUDY) for verb in ("open", "close")},
+    "worklist": {
+        *(f"{it}-{verb}" for it in (_REPORT, _STUDY) for verb in ("open", "close")),
+        f"{_REPORT}-update",
+    },
     "viewer": {
         *(f"{_REPORT}-open", f"{_STUDY}-open", "SyncError"),
         *(f"{_REPORT}-update", f"{_REPORT}-select"),

@@ -43,6 +43,7 @@ export const APPS = {
       "open reports": [writeScope("DiagnosticReport-open")],
       "open images": [writeScope("ImagingStudy-open")],
       "close cases": [writeScope("DiagnosticReport-close"), writeScope("ImagingStudy-close")],
+      "put back what was shared when the hub has restarted": [writeScope("DiagnosticReport-update")],
     },
   },
   viewer: {
