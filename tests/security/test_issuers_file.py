@@ -116,3 +116,9 @@ def test_an_issuer_without_keys_of_its_own_is_no_issuer(tmp_path: Path) -> None:
     given = {"auth": "jwt", "issuers_file": entry_with_secret(tmp_path), "issuer": "https://b"}
     with pytest.raises(SettingError, match="FHIRCAST_ISSUER"):
         verifier_of(load_settings({}, given), SystemClock())
+
+
+def test_a_long_secret_is_no_name_of_a_file(tmp_path: Path) -> None:
+    """SUB-10: longer than any name may be, and still no fault."""
+    [entry] = read_issuers(written(tmp_path / "i.json", [{"issuer": "a", "key": "k" * 600}]))
+    assert entry.key == "k" * 600

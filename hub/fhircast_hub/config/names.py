@@ -37,12 +37,13 @@ def names_a_file(key: str) -> bool:
     A path that was taken for a secret would be a secret that everybody can guess. Whatever looks
     like a path is one, even if there is no such file.
     """
-    return key.endswith(_KEY_FILES) or key.startswith(("/", "./", "../", "~")) or _is_file(key)
+    return key.endswith(_KEY_FILES) or key.startswith(("/", "./", "../", "~")) or is_file(key)
 
 
-def _is_file(key: str) -> bool:
+def is_file(path: str) -> bool:
+    """Tell whether there is a file of that name; what can be no name is none."""
     try:
-        return Path(key).is_file()
+        return Path(path).is_file()
     except (OSError, ValueError):
         return False
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fhircast_hub.config import SettingError, variable_of
 from fhircast_hub.config.checks import JWT_KEY, MIN_SECRET_LENGTH
-from fhircast_hub.config.names import names_a_file
+from fhircast_hub.config.names import is_file, names_a_file
 from fhircast_hub.config.values import SECURE_URL, is_secure_url
 from fhircast_hub.security.keys import PUBLIC_KEY_ALGORITHMS
 
@@ -84,7 +84,9 @@ def _entry(path: Path, number: int, value: Any) -> IssuerEntry:
         raise wrong("one of key, jwks_file and jwks_url in each entry")
     if texts["jwks_url"] and not is_secure_url(texts["jwks_url"]):
         raise wrong(f"jwks_url {SECURE_URL}")
-    if texts["key"] and not (names_a_file(texts["key"]) or _is_beside(path, texts["key"])):
+    if texts["key"] and not (
+        names_a_file(texts["key"]) or is_file(str(path.parent / texts["key"]))
+    ):
         if len(texts["key"]) < MIN_SECRET_LENGTH:
             raise wrong(f"key {JWT_KEY}")
     elif texts["key"]:
@@ -92,10 +94,6 @@ def _entry(path: Path, number: int, value: Any) -> IssuerEntry:
     if texts["jwks_file"]:
         texts["jwks_file"] = str(path.parent / texts["jwks_file"])
     return IssuerEntry(**texts, audience=audience, algorithms=algorithms)
-
-
-def _is_beside(path: Path, key: str) -> bool:
-    return names_a_file(str(path.parent / key)) and (path.parent / key).is_file()
 
 
 def _texts(value: Any) -> tuple[str, ...] | None:
