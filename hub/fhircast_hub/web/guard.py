@@ -14,18 +14,17 @@ While somebody guesses from the same address, a new user there may be put off fo
 
 from __future__ import annotations
 
-from hashlib import sha256
 from math import ceil
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from fhircast_hub.protocol.errors import LimitReached, TokenExpired, Unauthorized
+from fhircast_hub.security.remembered import Remembered
+from fhircast_hub.security.tokens import digest
 from fhircast_hub.web.peers import RateLimit
 
 if TYPE_CHECKING:
     from fhircast_hub.security.grant import Grant
     from fhircast_hub.security.tokens import Verifier
-
-_Value = TypeVar("_Value")
 
 _MAX_REMEMBERED = 10_000
 _REFUSED_SECONDS = 5.0
@@ -38,20 +37,8 @@ class TokenGuard:
     def __init__(self, verifier: Verifier, *, max_bad_per_minute: int) -> None:
         self._verifier = verifier
         self._bad = RateLimit(max_bad_per_minute)
-        self._known: dict[bytes, None] = {}
-        self._refused: dict[bytes, tuple[float, Unauthorized]] = {}
-
-    def _require_unrefused(self, authorization: str, now: float) -> None:
-        """Pass if this header was not refused a moment ago.
-
-        Raises:
-            Unauthorized: It was, and is refused again without counting for anybody.
-        """
-        if not self._refused or " " not in authorization:
-            return
-        until, refusal = self._refused.get(sha256(authorization.encode()).digest(), (now, None))
-        if refusal is not None and until > now:
-            raise refusal.with_traceback(None)
+        self._known: Remembered[bool] = Remembered(_MAX_REMEMBERED)
+        self._refused: Remembered[tuple[float, Unauthorized]] = Remembered(_MAX_REMEMBERED)
 
     async def verify(self, authorization: str, peer: str, now: float) -> Grant:
         """Return what the caller may do.
@@ -67,20 +54,26 @@ class TokenGuard:
         """
         if " " not in authorization:  # no token, so nothing is tried
             return await self._verifier.verify(authorization)
-        self._require_unrefused(authorization, now)
-        digest = sha256(authorization.encode()).digest()
-        if digest not in self._known:
+        token_id = digest(authorization)
+        if self._known.get(token_id) is None:
+            self._require_unrefused(token_id, now)
             self._require_patience(peer, now)
         try:
             grant = await self._verifier.verify(authorization)
         except Unauthorized as refusal:
-            self._known.pop(digest, None)
+            self._known.drop(token_id)
             if not isinstance(refusal, TokenExpired):
                 self._bad.wait_seconds(peer, now)
-            _remember(self._refused, digest, (now + _REFUSED_SECONDS, refusal))
+            self._refused.put(token_id, (now + _REFUSED_SECONDS, refusal))
             raise
-        _remember(self._known, digest, None)
+        self._known.put(token_id, True)
         return grant
+
+    def _require_unrefused(self, token_id: str, now: float) -> None:
+        """Refuse again what was refused a moment ago; it counts for nobody."""
+        until, refusal = self._refused.get(token_id) or (now, None)
+        if refusal is not None and until > now:
+            raise refusal.with_traceback(None)
 
     def _require_patience(self, peer: str, now: float) -> None:
         if wait := self._bad.peek(peer, now):
@@ -89,10 +82,3 @@ class TokenGuard:
                 rule="SUB-10",
                 retry_after_seconds=ceil(wait),
             )
-
-
-def _remember(table: dict[bytes, _Value], digest: bytes, value: _Value) -> None:
-    table.pop(digest, None)
-    table[digest] = value
-    if len(table) > _MAX_REMEMBERED:
-        del table[next(iter(table))]
