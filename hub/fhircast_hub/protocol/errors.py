@@ -73,6 +73,9 @@ class Unauthorized(FhircastError):
 class TokenExpired(Unauthorized):
     """A token of a trusted issuer whose time is over: it is no guess."""
 
+    def __init__(self) -> None:
+        super().__init__("Authorization: the token has expired", rule="SUB-10")
+
 
 class Forbidden(FhircastError):
     """The token is valid but does not cover the request."""

@@ -85,7 +85,7 @@ def _check_times(claims: Mapping[str, Any], rules: ClaimRules, now: datetime) ->
     if expiry is None and rules.requires_expiry:
         raise _refused("the token has no end (exp)")
     if expiry is not None and expiry <= second:
-        raise TokenExpired("Authorization: the token has expired", rule="SUB-10")
+        raise TokenExpired
     for name in ("nbf", "iat"):
         moment = _moment(claims, name)
         if moment is not None and moment > second + rules.leeway_seconds:

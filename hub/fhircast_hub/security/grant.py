@@ -50,8 +50,7 @@ class Grant:
         Raises:
             Forbidden: The token is bound to another topic, or the site's policy refuses.
         """
-        if self.topic and self.topic != topic:
-            raise Forbidden("hub.topic: the token is bound to another topic", rule="SMART-08")
+        self._require_topic(topic)
         self._require_policy(Action(verb), topic)
 
     def require_publish(self, event: EventName, topic: str) -> None:
@@ -61,8 +60,7 @@ class Grant:
             Forbidden: The token is bound to another topic, no scope of it covers the event, or the
                 site's policy refuses.
         """
-        if self.topic and self.topic != topic:
-            raise Forbidden("hub.topic: the token is bound to another topic", rule="SMART-08")
+        self._require_topic(topic)
         self.scopes.require(event.key, "write", event=event.spelling)
         self._require_policy(Action("publish", event.key), topic)
 
@@ -71,6 +69,10 @@ class Grant:
         return self.scopes.allow(event_key, "read") and may(
             self.policy, self, Action("read", event_key), topic
         )
+
+    def _require_topic(self, topic: str) -> None:
+        if self.topic and self.topic != topic:
+            raise Forbidden("hub.topic: the token is bound to another topic", rule="SMART-08")
 
     def _require_policy(self, action: Action, topic: str) -> None:
         if not may(self.policy, self, action, topic):

@@ -94,7 +94,7 @@ class Gate:
             TokenExpired: It has.
         """
         if grant.has_expired(self._clock.utc()):
-            raise TokenExpired("Authorization: the token has expired", rule="SUB-10")
+            raise TokenExpired
 
     def _require(self, wait_seconds: float, kind: Kind, whose: str) -> None:
         if not wait_seconds:
