@@ -6,17 +6,22 @@ import re
 import subprocess
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
 @contextmanager
-def demo(*flags: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Run the demo; yield the process and what it printed up to its last line."""
+def demo(*flags: str, log: IO[str] | None = None) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Run the demo; yield the process and what it printed up to its last line.
+
+    Args:
+        flags: For the command.
+        log: Takes standard error.
+    """
     command = [sys.executable, "-u", "-m", "fhircast_hub", "demo", "--hub-port", "0", *flags]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
     assert process.stdout is not None
     printed = ""
     for line in iter(process.stdout.readline, ""):

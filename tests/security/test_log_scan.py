@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import json
-import re
 import secrets
 import signal
-import subprocess
-import sys
-from base64 import urlsafe_b64encode
 from contextlib import AsyncExitStack, contextmanager
 from datetime import UTC, datetime
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
@@ -19,12 +14,15 @@ from uuid import uuid4
 import httpx
 import pytest
 from builders import observation, put, stamp
+from demo_process import demo, origin_of, value_of
 from fhircast_conformance.wire import Wire
+from smart_browser import Application
 from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
 from wire_messages import ALL_EVENTS
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -37,13 +35,11 @@ class Demo:
 
     def __init__(self, process: subprocess.Popen[str], printed: str) -> None:
         self.process = process
-        found = re.search(r"http://127\.0\.0\.1:\d+", printed)
-        assert found
-        self.origin = found[0]
+        self.origin = origin_of(printed)
         self.browser = httpx.Client(base_url=self.origin, timeout=20)
         self.secrets: set[str] = set()
         for name in ("client_secret", "hub.topic", "token"):
-            self.knows(re.findall(rf"{re.escape(name)} +(\S+)", printed)[-1])
+            self.knows(value_of(printed, name))
 
     def knows(self, *values: str) -> None:
         """Note what must be nowhere in the log: the values, and each part of a token."""
@@ -52,54 +48,25 @@ class Demo:
 
     def launched(self, app: str, session: Json) -> Json:
         """Launch an application as the EHR's page does; return the token response."""
-        verifier = secrets.token_urlsafe(48)
-        digest = sha256(verifier.encode()).digest()
         client, launch = session["apps"][app]["client_id"], session["apps"][app]["launch"]
-        redirect = f"{self.origin}/{app}"
-        asked = {
-            "response_type": "code",
-            "client_id": client,
-            "redirect_uri": redirect,
-            "scope": "launch online_access user/*.rs user/*.cruds fhircast/*.*",
-            "state": secrets.token_urlsafe(),
-            "aud": session["iss"],
-            "code_challenge": urlsafe_b64encode(digest).rstrip(b"=").decode(),
-            "code_challenge_method": "S256",
-            "launch": launch,
-        }
-        location = self.browser.get("/auth/authorize", params=asked).headers["location"]
+        scope = "launch online_access user/*.rs user/*.cruds fhircast/*.*"
+        asking = Application(client, f"{self.origin}/{app}", scope)
+        query = asking.query(aud=session["iss"], launch=launch)
+        location = self.browser.get("/auth/authorize", params=query).headers["location"]
         code = parse_qs(urlsplit(location).query)["code"][0]
-        form = {
-            "grant_type": "authorization_code",
-            "code": code,
-            "redirect_uri": redirect,
-            "client_id": client,
-            "code_verifier": verifier,
-        }
+        form = asking.form(code)
         answer: Json = self.browser.post("/auth/token", data=form).json()
-        self.knows(verifier, launch, code, answer["access_token"], answer["refresh_token"])
+        self.knows(asking.verifier, launch, code, answer["access_token"], answer["refresh_token"])
         return answer
 
 
 @contextmanager
 def running_demo(log: Path) -> Iterator[Demo]:
-    command = [sys.executable, "-u", "-m", "fhircast_hub", "demo", "--port", "0"]
-    command += ["--hub-port", "0", "--log-level", "debug"]
-    with log.open("w") as file:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=file, text=True)
-        assert process.stdout is not None
-        printed = ""
-        for line in iter(process.stdout.readline, ""):
-            printed += line
-            if "Ctrl-C" in line:
-                break
-        try:
-            yield Demo(process, printed)
-            process.send_signal(signal.SIGTERM)
-            process.communicate(timeout=60)
-        finally:
-            process.kill()
-            process.communicate()
+    flags = ("--port", "0", "--log-level", "debug")
+    with log.open("w") as file, demo(*flags, log=file) as (process, printed):
+        yield Demo(process, printed)
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
 
 
 def strings_of(value: object) -> Iterator[str]:
