@@ -9,6 +9,7 @@ from fhircast_hub.protocol.errors import (
     LimitReached,
     MessageTooLarge,
     RequestTooSlow,
+    TokenExpired,
     Unauthorized,
     Unavailable,
     UnknownTopic,
@@ -52,6 +53,13 @@ def test_the_reason_names_the_field() -> None:
     """2.4: the text of a refusal names the field (SUB-13)."""
     error = InvalidRequest("hub.topic", "missing", rule="SUB-03")
     assert (str(error), error.rule, error.field) == ("hub.topic: missing", "SUB-03", "hub.topic")
+
+
+def test_a_token_whose_time_is_over_is_no_guess() -> None:
+    """SUB-10: an expired token is refused as one (RFC 6750, 3.1), apart from one never issued."""
+    error = TokenExpired()
+    assert isinstance(error, Unauthorized)
+    assert (str(error), error.rule) == ("Authorization: the token has expired", "SUB-10")
 
 
 def test_a_slow_body_is_told_how_long_it_may_take() -> None:
