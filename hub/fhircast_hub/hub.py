@@ -2,21 +2,22 @@
 
 Each verb loads, asks the core, and commits; what it commits comes back to every process through
 `Backend.listen` and goes out through `Fanout`. Nothing calls back upwards: what a channel concludes
-is returned as a `Consequence`, and `settle` turns it into commits.
+is returned as a `Consequence`, and `settle` turns it into commits, behind whoever fed the channel.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from fhircast_hub.audit.facts import Act, Fact, Outcome, caller_of
 from fhircast_hub.audit.recorder import Recorder
-from fhircast_hub.backends.base import SubscriptionReplaced, topic_of
 from fhircast_hub.clock import Clock, new_endpoint_id, new_id
+from fhircast_hub.delivering import Delivering
 from fhircast_hub.ended import LastKnown
 from fhircast_hub.holders import TokenHolders
 from fhircast_hub.observability.logs import topic_label
@@ -127,16 +128,21 @@ class Hub:
             max_endpoints=rules.max_ended, keep_seconds=rules.ended_seconds
         )
         self.holders = TokenHolders(backend)
+        self._delivering = Delivering(backend, fanout, clock, self._conclude)
+        self._concluded: deque[Consequence] = deque()
+        self._has_concluded = asyncio.Event()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Deliver what is committed and let time pass, until told to stop."""
         async with asyncio.TaskGroup() as tasks:
-            delivering = tasks.create_task(self._deliver())
+            delivering = tasks.create_task(self._delivering.run())
+            settling = tasks.create_task(self._settling())
             sweeping = tasks.create_task(self._sweep())
             await stop.wait()
             sweeping.cancel()
             await self._backend.close()
             await delivering
+            settling.cancel()
 
     async def subscribe(self, request: SubscriptionRequest, grant: Grant) -> str:
         """Make a subscription, or replace the record of one; return its endpoint id.
@@ -276,39 +282,66 @@ class Hub:
             return None
         self._last_known.note(record, self._clock.monotonic())
         link, consequence = self._fanout.attach(record, sink, self._clock.monotonic())
-        await self.settle([consequence])
+        self._conclude(consequence)
         await self._replay(link)
         return link
 
-    async def responded(self, link: Link, response: NotificationResponse) -> None:
+    def responded(self, link: Link, response: NotificationResponse) -> None:
         """A subscriber answered a notification."""
-        await self.settle([self._fanout.responded(link, response)])
+        self._conclude(self._fanout.responded(link, response))
 
-    async def flooded(self, link: Link) -> None:
+    def flooded(self, link: Link) -> None:
         """A subscriber sent more frames than anything asks of it."""
-        await self.settle([self._fanout.flooded(link)])
+        self._conclude(self._fanout.flooded(link))
 
-    async def left(self, link: Link, sink: FrameSink, code: int) -> None:
+    def left(self, link: Link, sink: FrameSink, code: int) -> None:
         """A socket is gone, with this close code."""
-        await self.settle([self._fanout.detach(link, sink, code, self._clock.monotonic())])
+        self._conclude(self._fanout.detach(link, sink, code, self._clock.monotonic()))
 
-    async def settle(self, consequences: Iterable[Consequence]) -> None:
+    def tick(self) -> None:
+        """Let time pass for every channel."""
+        for it in self._fanout.tick(self._clock.monotonic()):
+            self._conclude(it)
+
+    async def settle(self) -> None:
         """Commit what channels concluded: subscriptions that ended, SyncErrors about failures."""
-        for consequence in consequences:
-            if consequence.ended:
-                self._record_ending(consequence)
-                try:
-                    await self._backend.end(consequence.ended, CloseReason.NOT_KNOWN)
-                except FhircastError as error:  # the record expires by itself
-                    logger.error("the end of a subscription was not committed: %s", error)
-            for failure in consequence.failures:
-                logger.info(
-                    "out of sync: topic %s, %s", topic_label(consequence.topic), failure.kind.name
-                )
-                try:
-                    await self._commit(self._sync_error(consequence.topic, failure))
-                except FhircastError as error:
-                    logger.error("a SyncError was not committed: %s", error)
+        while self._concluded:
+            it = self._concluded.popleft()
+            try:
+                await self._settle(it)
+            except Exception as error:  # one subscription's fault is not the others'
+                logger.error("a conclusion was not settled: %s", type(error).__name__)
+
+    def _conclude(self, consequence: Consequence) -> None:
+        """Note what a channel concluded; who feeds a channel does not wait for it.
+
+        At most one ending for each channel and one failure for each event that it has not answered
+        can wait here.
+        """
+        if consequence.ended or consequence.failures:
+            self._concluded.append(consequence)
+            self._has_concluded.set()
+
+    async def _settling(self) -> None:
+        while await self._has_concluded.wait():
+            self._has_concluded.clear()
+            await self.settle()
+
+    async def _settle(self, consequence: Consequence) -> None:
+        if consequence.ended:
+            self._record_ending(consequence)
+            try:
+                await self._backend.end(consequence.ended, CloseReason.NOT_KNOWN)
+            except FhircastError as error:  # the record expires by itself
+                logger.error("the end of a subscription was not committed: %s", error)
+        for failure in consequence.failures:
+            logger.info(
+                "out of sync: topic %s, %s", topic_label(consequence.topic), failure.kind.name
+            )
+            try:
+                await self._commit(self._sync_error(consequence.topic, failure))
+            except FhircastError as error:
+                logger.error("a SyncError was not committed: %s", error)
 
     def _record_ending(self, ended: Consequence) -> None:
         """Make an entry of an ending that nobody asked for; an unsubscribe has its own."""
@@ -334,9 +367,9 @@ class Hub:
             session = await self._backend.load(link.channel.subscription.topic)
             if session is None:
                 break
-            await self.settle([self._fanout.replay(link, session, self._clock.monotonic())])
+            self._conclude(self._fanout.replay(link, session, self._clock.monotonic()))
         if link.channel.needs_replay:
-            await self.settle([self._fanout.give_up(link)])
+            self._conclude(self._fanout.give_up(link))
 
     async def _reject_late(
         self, notification: EventNotification, grant: Grant, refusal: Conflict
@@ -440,27 +473,13 @@ class Hub:
         """When a record may be forgotten: a little after its channel has ended the lease."""
         return self._clock.utc() + timedelta(seconds=lease_seconds + self._rules.unused_seconds)
 
-    async def _deliver(self) -> None:
-        async for envelope in self._backend.listen():
-            try:
-                session = None
-                if isinstance(envelope, SubscriptionReplaced) and envelope.newly_granted:
-                    session = await self._backend.load(envelope.subscription.topic)
-                now = self._clock.monotonic()
-                await self.settle(self._fanout.deliver(envelope, session, now))
-            except Exception as error:
-                # A bug of ours must not leave subscribers with a stale patient: tell them.
-                logger.error("a delivery failed: %s", type(error).__name__)
-                topic = topic_of(envelope)
-                await self.settle(self._fanout.end_topic(topic, CloseReason.INTERNAL))
-
     async def _sweep(self) -> None:
         expires_at = 0.0
         while True:
             await asyncio.sleep(_SWEEP_SECONDS)
             now = self._clock.monotonic()
             try:
-                await self.settle(self._fanout.tick(now))
+                self.tick()
                 if now >= expires_at:
                     await self._backend.expire(self._clock.utc())
                     expires_at = now + _EXPIRE_SECONDS

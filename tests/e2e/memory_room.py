@@ -114,7 +114,7 @@ class Room:
     async def wait(self, seconds: float) -> None:
         """Let time pass, also for the hub."""
         self.clock.seconds += seconds
-        await self.hub.settle(self.fanout.tick(self.clock.monotonic()))
+        self.hub.tick()
         await self.delivered()
 
     async def delivered(self) -> None:
@@ -190,7 +190,7 @@ class App:
         """The socket is gone; the hub sees this close code, or with 0 nothing (D-44)."""
         link, inbox = self._link, self.inbox
         if code and link is not None and inbox is not None:
-            await self.room.hub.left(link, inbox, code)
+            self.room.hub.left(link, inbox, code)
             await self.room.delivered()
         self.inbox = self._link = None
         self.follower.lost()
@@ -219,7 +219,7 @@ class App:
         self.follower.answered(message.id, message.event_name, status)
         response = parse_response(write_answer(message.id, status))
         assert response is not None
-        await self.room.hub.responded(link, response)
+        self.room.hub.responded(link, response)
         await self.room.delivered()
 
     async def begin_read(self) -> None:

@@ -120,6 +120,7 @@ async def test_a_token_that_expired_before_the_connection_gets_a_denial() -> Non
     assert (denial["hub.mode"], denial["hub.topic"]) == ("denied", TOPIC)
     assert denial["hub.events"] == "Patient-open"
     assert await frames.take() is None
+    await hub.settle()
     assert await hub.find(endpoint_id) is None
 
 
@@ -162,7 +163,7 @@ async def test_a_close_during_a_break_reaches_who_never_acknowledges(running: Hu
     await running.request_change(open_case(1, at=after(0)), GRANT)
     await witness.take()
     await witness.take()
-    await running.left(link, frames, 1006)
+    running.left(link, frames, 1006)
     closed = close_event(REPORT, at=after(1))
     await running.request_change(closed, GRANT)
     await witness.take()
@@ -186,7 +187,7 @@ class LaggingBackend(MemoryBackend):
             return newest
         self.lag -= 1
         for revision in range(1, newest.revision + 1):
-            self._fanout.deliver(Published(topic, revision, open_case(revision)), None, 0)
+            list(self._fanout.deliver(Published(topic, revision, open_case(revision)), None, 0))
         return Session(topic, "v0")
 
 
@@ -201,6 +202,7 @@ async def joined_behind(lag: int) -> tuple[LaggingBackend, Subscription, Outbox]
     backend.lag = lag
     frames = outbox()
     assert await hub.join(record, frames) is not None
+    await hub.settle()
     assert value(await frames.take() or b"")["hub.mode"] == "subscribe"
     return backend, record, frames
 

@@ -111,7 +111,7 @@ class Sockets:
             finally:
                 closing.cancel()
                 writing.cancel()
-        await self._hub.left(link, outbox, code)
+        self._hub.left(link, outbox, code)
 
     async def _join(
         self, websocket: WebSocket, subscription: Subscription, outbox: Outbox
@@ -143,7 +143,7 @@ class Sockets:
             if message["type"] == "websocket.disconnect":
                 return int(message.get("code") or 1006)
             if message.get(FLOOD):
-                await self._hub.flooded(link)
+                self._hub.flooded(link)
                 continue
             text = message.get("text")
             response = parse_response(text) if text is not None else None
@@ -153,7 +153,7 @@ class Sockets:
                 logger.log(logging.DEBUG if has_told else level, "passed over: %s", kind)
                 has_told |= level == logging.INFO
                 continue
-            await self._hub.responded(link, response)
+            self._hub.responded(link, response)
 
 
 async def _put_off(websocket: WebSocket, reason: str, wait_seconds: float) -> None:

@@ -1,0 +1,141 @@
+"""What is committed goes out, topic by topic, in order; a wide topic does not hold up the others.
+
+A topic with few subscribers gets an event at once. To one with many it goes out in parts, and
+between two parts everybody else has a turn: the other topics' events, requests, answers. What is
+committed to such a topic meanwhile waits behind it, so that its order stays.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from fhircast_hub.backends.base import Published, SubscriptionReplaced, topic_of
+from fhircast_hub.protocol.channel_state import CloseReason
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from fhircast_hub.backends.base import Backend, Envelope
+    from fhircast_hub.clock import Clock
+    from fhircast_hub.fanout import Consequence, Fanout
+
+logger = logging.getLogger(__name__)
+
+_MAX_WAITING = 10_000
+"""Envelopes of wide topics that may wait; beyond it nothing more is taken from the backend, which
+then refuses commits instead of piling them up."""
+
+Part = list["Consequence"]
+
+
+@dataclass(slots=True)
+class _Lane:
+    """A wide topic: what goes out at the moment, and what waits behind it."""
+
+    waiting: deque[Envelope] = field(default_factory=deque)
+    parts: Iterator[Part] | None = None
+
+
+class Delivering:
+    """Brings what a backend publishes to the channels of this process.
+
+    Args:
+        backend: Where it comes from.
+        fanout: Where it goes.
+        clock: Where the time comes from.
+        conclude: Takes what channels concluded.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        fanout: Fanout,
+        clock: Clock,
+        conclude: Callable[[Consequence], None],
+    ) -> None:
+        self._backend = backend
+        self._fanout = fanout
+        self._clock = clock
+        self._conclude = conclude
+        self._lanes: dict[str, _Lane] = {}
+        self._waiting = 0
+        self._has_lane = asyncio.Event()
+        self._has_room = asyncio.Event()
+
+    async def run(self) -> None:
+        """Deliver until the backend is closed, and then what still waits."""
+        async with asyncio.TaskGroup() as tasks:
+            wide = tasks.create_task(self._serve_lanes())
+            async for envelope in self._backend.listen():
+                await self._take(envelope)
+            while self._lanes:
+                self._has_room.clear()
+                await self._has_room.wait()
+            wide.cancel()
+
+    async def _take(self, envelope: Envelope) -> None:
+        topic = topic_of(envelope)
+        lane = self._lanes.get(topic)
+        if lane is None:
+            if not (isinstance(envelope, Published) and self._fanout.is_wide(topic)):
+                await self._deliver(envelope)
+                return
+            lane = self._lanes[topic] = _Lane()
+            self._has_lane.set()
+        lane.waiting.append(envelope)
+        self._waiting += 1
+        while self._waiting > _MAX_WAITING:
+            self._has_room.clear()
+            await self._has_room.wait()
+
+    async def _serve_lanes(self) -> None:
+        while await self._has_lane.wait():
+            for topic, lane in list(self._lanes.items()):
+                await self._advance(topic, lane)
+                # Not to be left out: here the sockets are written, and others have their turn.
+                await asyncio.sleep(0)
+            if not self._lanes:
+                self._has_lane.clear()
+
+    async def _advance(self, topic: str, lane: _Lane) -> None:
+        """Send the next part of what goes out in a lane; close the lane if nothing is left."""
+        try:
+            if lane.parts is None:
+                lane.parts = await self._parts(lane.waiting.popleft())
+                self._waiting -= 1
+            part = next(lane.parts, None)
+        except Exception as error:
+            part = self._failed(topic, error)
+            lane.parts = None
+        if part is None:
+            lane.parts = None
+        self._note(part or ())
+        if lane.parts is None and not lane.waiting:
+            del self._lanes[topic]
+        self._has_room.set()
+
+    async def _deliver(self, envelope: Envelope) -> None:
+        try:
+            for part in await self._parts(envelope):
+                self._note(part)
+        except Exception as error:
+            self._note(self._failed(topic_of(envelope), error))
+
+    async def _parts(self, envelope: Envelope) -> Iterator[Part]:
+        session = None
+        if isinstance(envelope, SubscriptionReplaced) and envelope.newly_granted:
+            session = await self._backend.load(envelope.subscription.topic)
+        return self._fanout.deliver(envelope, session, self._clock.monotonic())
+
+    def _failed(self, topic: str, error: Exception) -> Part:
+        """A bug of ours must not leave subscribers with a stale patient: tell them."""
+        logger.error("a delivery failed: %s", type(error).__name__)
+        return self._fanout.end_topic(topic, CloseReason.INTERNAL)
+
+    def _note(self, part: Iterable[Consequence]) -> None:
+        for it in part:
+            self._conclude(it)
