@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from builders import TOPIC
-from fhircast_hub.web.socket_protocol import FrameAllowance
+from fhircast_hub.web.allowance import FrameAllowance
 from raw_http import BINARY, CONTINUATION, PING, TEXT, frame, raw_connection
 from wire_messages import ALL_EVENTS, codings, only_marker_comes, request
 
@@ -72,11 +72,11 @@ async def test_a_burst_and_a_steady_rate(start_hub: StartHub) -> None:
 def test_the_allowance() -> None:
     """SYNC-06: ten seconds' worth at once, then by the second, and one for each frame sent."""
     it = FrameAllowance(per_second=2, now=0)
-    assert [it.takes(0) for _ in range(21)] == [True] * 20 + [False]
+    assert [it.takes(lambda: 0) for _ in range(21)] == [True] * 20 + [False]
     it = FrameAllowance(per_second=2, now=0)
     for _ in range(5):
         it.earn()
-    assert [it.takes(0) for _ in range(26)] == [True] * 25 + [False]
+    assert [it.takes(lambda: 0) for _ in range(26)] == [True] * 25 + [False]
     it = FrameAllowance(per_second=1, now=0)
-    assert all(it.takes(second) for second in range(100))
-    assert all(FrameAllowance(0, now=0).takes(0) for _ in range(1000))
+    assert all(it.takes(iter([second]).__next__) for second in range(100))
+    assert all(FrameAllowance(0, now=0).takes(lambda: 0) for _ in range(1000))

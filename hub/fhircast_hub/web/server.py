@@ -15,16 +15,17 @@ from fhircast_hub.web.crowd import ConnectionLimits, Crowd
 from fhircast_hub.web.http_protocol import HubHttp
 from fhircast_hub.web.socket_protocol import HubWebSocket
 from fhircast_hub.web.tls import self_signed_for, tls_context
+from fhircast_hub.web.wire import MAX_CLIENT_FRAME_BYTES, Exchange, Wire
 
 if TYPE_CHECKING:
     import ssl
 
     from fhircast_hub.config import Settings
 
-_MAX_CLIENT_FRAME_BYTES = 65_536
-"""Subscribers send acknowledgements; a larger frame ends the connection with 1009."""
-
 _FAREWELL_SECONDS = 2.0
+
+_LOOK_SECONDS = 0.02
+"""How often to look whether all have answered the good-bye."""
 
 _SWEEP_SECONDS = 0.25
 """How often the connections are looked at for one that is overdue."""
@@ -53,6 +54,14 @@ class HubServer(uvicorn.Server):
             max_per_peer=settings.max_connections_per_peer,
             proxies=settings.trusted_proxies,
         )
+        self._exchange = Exchange(
+            limits=limits,
+            max_frames=settings.max_outbox_events,
+            max_bytes=settings.max_outbox_bytes,
+            ping_seconds=settings.ping_seconds or 0,
+            crowd=crowd,
+            now=_loop_time,
+        )
         super().__init__(
             uvicorn.Config(
                 self.app,
@@ -60,8 +69,8 @@ class HubServer(uvicorn.Server):
                 port=settings.port,
                 ssl_context_factory=self._tls_context if settings.does_tls else None,
                 http=partial(HubHttp, limits=limits, crowd=crowd),  # type: ignore[arg-type]  # it is called, no more
-                ws=partial(HubWebSocket, limits=limits, crowd=crowd),  # type: ignore[arg-type]
-                ws_max_size=_MAX_CLIENT_FRAME_BYTES,
+                ws=partial(HubWebSocket, exchange=self._exchange),  # type: ignore[arg-type]
+                ws_max_size=MAX_CLIENT_FRAME_BYTES,
                 ws_ping_interval=settings.ping_seconds,
                 ws_ping_timeout=settings.ping_seconds,
                 ws_per_message_deflate=False,
@@ -91,11 +100,17 @@ class HubServer(uvicorn.Server):
         """Say good-bye to every subscriber, give the frames time to go, then shut down."""
         self.app.state.is_ready = False
         await self.app.state.hub.shut_down()
+        until = _loop_time() + _FAREWELL_SECONDS
         if self.server_state.tasks:
             await asyncio.wait(set(self.server_state.tasks), timeout=_FAREWELL_SECONDS)
+        while self._has_wires() and _loop_time() < until:  # noqa: ASYNC110 - once, at the end
+            await asyncio.sleep(_LOOK_SECONDS)
         await super().shutdown(sockets)
         if self._next_sweep is not None:
             self._next_sweep.cancel()
+
+    def _has_wires(self) -> bool:
+        return any(isinstance(it, Wire) for it in self.server_state.connections)
 
     def _sweep(self) -> None:
         """End the connections that are overdue."""
@@ -106,6 +121,10 @@ class HubServer(uvicorn.Server):
 
     def _tls_context(self, *_: Any) -> ssl.SSLContext:
         return tls_context(self.settings, self.certificate)
+
+
+def _loop_time() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def bind(host: str, port: int) -> socket.socket:

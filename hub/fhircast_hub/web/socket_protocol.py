@@ -1,75 +1,59 @@
-"""uvicorn's WebSocket protocol with bounds: frames per second, deadlines for what has no end."""
+"""uvicorn's WebSocket protocol until a subscription begins: then a `Wire` takes over.
+
+What is no subscription is refused or denied from here; nothing is read of it. Deadlines bound what
+has no end.
+"""
 
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.exceptions import InvalidState
-from websockets.frames import Frame, Opcode
 
 from fhircast_hub.web.crowd import Deadline
+from fhircast_hub.web.wire import Wire
 
 if TYPE_CHECKING:
     from asyncio.transports import BaseTransport
 
     from websockets.http11 import Request
 
-    from fhircast_hub.web.crowd import ConnectionLimits, Crowd
+    from fhircast_hub.web.wire import Exchange, Listener
 
-FLOOD = "fhircast.flood"
-"""Key of a received message that says: too many frames; nothing more is read."""
-
-_BURST_SECONDS = 10
-"""Frames of this many seconds may come at once."""
-
-_MAX_EARNED = 100_000.0
-_DATA = frozenset({Opcode.TEXT, Opcode.BINARY, Opcode.CONT})
-_CLOSE_SECONDS = 2.0
-"""How long a peer may take to answer a close frame once nothing of it is read any more."""
+TAKE_OVER = "fhircast.take_over"
+"""Key of the ASGI extension: a `TakeOver`, to be called once after the accept."""
 
 
-class FrameAllowance:
-    """Frames that a peer may send: some per second, and one for each frame it was sent.
+class TakeOver(Protocol):
+    """Takes a connection away from the ASGI server; the application then returns."""
 
-    So the rate of acknowledgements is bounded by that of the events, and not by a figure.
-    """
+    def __call__(self, listener: Listener) -> Wire:
+        """Return what stands for the connection from now on."""
+        ...
 
-    def __init__(self, per_second: int, now: float) -> None:
-        self._per_second = per_second
-        self._left = self._burst = float(per_second * _BURST_SECONDS)
-        self._earned = 0.0
-        self._counted_at = now
 
-    def earn(self) -> None:
-        """The peer was sent a frame, which it may answer."""
-        self._earned = min(_MAX_EARNED, self._earned + 1)
+class _HandedOver:
+    """Stands for a connection that is somebody else's now and outlives the application's call."""
 
-    def takes(self, now: float) -> bool:
-        """Count a frame of the peer; tell whether it is within the limit."""
-        if not self._per_second:
-            return True
-        if self._earned >= 1:
-            self._earned -= 1
-            return True
-        regained = (now - self._counted_at) * self._per_second
-        self._left = min(self._burst, self._left + regained) - 1
-        self._counted_at = now
-        return self._left >= 0
+    def close(self) -> None:
+        """Close nothing."""
+
+    def is_closing(self) -> bool:
+        """Tell that nothing is to be written."""
+        return True
 
 
 class HubWebSocket(WebSocketsSansIOProtocol):
-    """One WebSocket connection."""
+    """One WebSocket connection that is opened."""
 
-    def __init__(self, *args: Any, limits: ConnectionLimits, crowd: Crowd, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, exchange: Exchange, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._limits = limits
-        self._crowd = crowd
+        self._exchange = exchange
+        self._limits = exchange.limits
         self._peer = ""
-        self._allowance = FrameAllowance(limits.max_frames_per_second, self.loop.time())
-        self._deadline = Deadline(self.loop.time() + limits.header_seconds)
-        self._is_flooded = False
+        self._deadline = Deadline(self.loop.time() + self._limits.header_seconds)
 
     # What the transport calls
 
@@ -80,13 +64,11 @@ class HubWebSocket(WebSocketsSansIOProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone."""
-        self._crowd.leave(self._peer)
+        self._exchange.crowd.leave(self._peer)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Bytes came; after a flood they are thrown away unread."""
-        if self._is_flooded:
-            return
+        """Bytes came."""
         try:
             super().data_received(data)
         except InvalidState:
@@ -110,55 +92,35 @@ class HubWebSocket(WebSocketsSansIOProtocol):
         """End the connection if it is overdue."""
         if self.transport.is_closing():
             self._deadline.close(now + self._limits.write_seconds)
-        if now < self._deadline():
-            return
-        if self.transport.is_closing() or not self.writable.is_set() or not self.handshake_complete:
+        if now >= self._deadline():
             self.transport.abort()
-        elif not self.close_sent:
-            self.conn.fail(1008, "a message took too long")
-            self.handle_parser_exception()
 
     # What uvicorn does with frames
 
     def handle_connect(self, event: Request) -> None:
-        """The handshake is complete; the application decides."""
+        """The handshake is complete; the application decides, and may take the connection over."""
         self._deadline.step(Deadline.NEVER)
         super().handle_connect(event)
+        if self.handshake_initiated and not self.handshake_complete:
+            self.scope["extensions"][TAKE_OVER] = self._take_over  # type: ignore[assignment]  # beyond ASGI
 
-    def handle_events(self) -> None:
-        """Hand on what came, as far as the peer may send it."""
-        now = self.loop.time()
-        for event in self.conn.events_received():
-            if isinstance(event, Frame):
-                if event.opcode is not Opcode.CLOSE and not self._allowance.takes(now):
-                    self._flooded()
-                    return
-                if event.fin and event.opcode in _DATA:
-                    self._deadline.step(Deadline.NEVER)
-            self.conn.events.append(event)
-            super().handle_events()
-        has_part = self.conn.current_size is not None or self.conn.reader.buffer
-        if has_part and self.handshake_complete and not self._deadline.has_step:
-            self._deadline.step(now + self._limits.body_seconds)
-
-    async def send(self, message: Any) -> None:
-        """Send what the application wants to send."""
-        await super().send(message)
-        if message["type"] == "websocket.send":
-            self._allowance.earn()
-        elif self._is_flooded and self.close_timer is not None:
-            # The answer to the close frame is not read any more.
-            self.close_timer.cancel()
-            self.close_timer = self.loop.call_later(_CLOSE_SECONDS, self.transport.close)
-
-    def _flooded(self) -> None:
-        """Read nothing more; the application ends the subscription with words."""
-        self._is_flooded = True
-        self.frames = []
-        self.queue.put_nowait({"type": "websocket.receive", FLOOD: True})  # type: ignore[arg-type]  # beyond ASGI, between this file and sockets.py
-        if not self.read_paused:
-            self.read_paused = True
-            self.transport.pause_reading()
+    def _take_over(self, listener: Listener) -> Wire:
+        self.stop_keepalive()
+        if self.read_paused:
+            self.transport.resume_reading()
+        self.connections.discard(self)
+        wire = Wire(
+            self.transport,
+            self._exchange,
+            listener,
+            peer=self._peer,
+            connections=self.connections,
+        )
+        self.transport.set_protocol(wire)
+        if not self.writable.is_set():
+            wire.pause_writing()
+        self.transport = _HandedOver()  # type: ignore[assignment]  # all that is left of it here
+        return wire
 
     def _refuse_handshake(self) -> None:
         """Answer a request that is no handshake: uvicorn would say nothing and wait."""

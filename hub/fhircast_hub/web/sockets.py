@@ -1,16 +1,15 @@
-"""One WebSocket: what comes goes to its channel, what its outbox holds goes out."""
+"""WebSockets under hub.url: who may open one, and what comes goes to its channel."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import re
 from contextlib import ExitStack, suppress
 from math import ceil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from starlette.responses import PlainTextResponse
-from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from fhircast_hub.clock import ENDPOINT_ID_BYTES
 from fhircast_hub.protocol.channel_state import CloseReason
@@ -18,11 +17,13 @@ from fhircast_hub.protocol.errors import LimitReached, Unavailable
 from fhircast_hub.protocol.json_text import AmbiguousJson, read_json
 from fhircast_hub.protocol.messages import encode_denial, parse_response
 from fhircast_hub.web.gate import peer_of
-from fhircast_hub.web.outbox import Outbox
 from fhircast_hub.web.peers import RateLimit
-from fhircast_hub.web.socket_protocol import FLOOD
+from fhircast_hub.web.plain_socket import PlainSocket
+from fhircast_hub.web.socket_protocol import TAKE_OVER
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from fhircast_hub.clock import Clock
     from fhircast_hub.config import Settings
     from fhircast_hub.fanout import Link
@@ -35,8 +36,26 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _ENDPOINT_ID = re.compile(rf"[A-Za-z0-9_-]{{{ENDPOINT_ID_BYTES * 4 // 3}}}")
-_CLOSE_SECONDS = 5
-"""How long a subscriber may take to read its last frames."""
+
+
+class HubSocket(Protocol):
+    """An open socket; a `FrameSink`.
+
+    Attributes:
+        link: The channel that is fed from it.
+        has_told: Whether an odd frame of it was logged already.
+    """
+
+    link: Link | None
+    has_told: bool
+
+    def put(self, frame: bytes) -> bool:
+        """See `FrameSink.put`."""
+        ...
+
+    def close(self, reason: CloseReason, last: Iterable[bytes] = ()) -> None:
+        """See `FrameSink.close`."""
+        ...
 
 
 class Sockets:
@@ -96,27 +115,45 @@ class Sockets:
             await websocket.close(reason.code, reason.text)
 
     async def _serve(self, websocket: WebSocket, subscription: Subscription) -> None:
-        outbox = Outbox(
-            max_frames=self._settings.max_outbox_events, max_bytes=self._settings.max_outbox_bytes
-        )
-        link = await self._join(websocket, subscription, outbox)
-        if link is None:
+        take_over = websocket.scope.get("extensions", {}).get(TAKE_OVER)
+        if take_over is not None:
+            await self._join(websocket, subscription, lambda: take_over(self))
             return
-        code = 1006
-        async with asyncio.TaskGroup() as tasks:
-            writing = tasks.create_task(_write(websocket, outbox))
-            closing = tasks.create_task(_close(websocket, outbox, writing))
-            try:
-                code = await self._read(websocket, link)
-            finally:
-                closing.cancel()
-                writing.cancel()
-        self._hub.left(link, outbox, code)
+        settings = self._settings
+        socket = PlainSocket(
+            websocket,
+            self,
+            max_frames=settings.max_outbox_events,
+            max_bytes=settings.max_outbox_bytes,
+        )
+        if await self._join(websocket, subscription, lambda: socket):
+            await socket.serve()
+
+    def heard(self, socket: HubSocket, link: Link, message: bytes, *, is_text: bool) -> None:
+        """A subscriber sent a message: feed it to its channel, if it is a response."""
+        response = parse_response(message) if is_text else None
+        if response is not None:
+            self._hub.responded(link, response)
+            return
+        # Odd frames of one socket are told once: they must not fill the log.
+        kind, level = _kind_of_frame(message, is_text=is_text)
+        logger.log(logging.DEBUG if socket.has_told else level, "passed over: %s", kind)
+        socket.has_told |= level == logging.INFO
+
+    def flooded(self, link: Link) -> None:
+        """A subscriber sends more frames than anything asks for."""
+        self._hub.flooded(link)
+
+    def left(self, socket: HubSocket, link: Link, code: int) -> None:
+        """A socket is gone."""
+        self._hub.left(link, socket, code)
 
     async def _join(
-        self, websocket: WebSocket, subscription: Subscription, outbox: Outbox
-    ) -> Link | None:
-        """Accept the socket and let its subscription begin; None if it was turned away.
+        self, websocket: WebSocket, subscription: Subscription, opened: Callable[[], HubSocket]
+    ) -> bool:
+        """Accept the socket and let its subscription begin; False if it was not accepted.
+
+        If the subscription has ended meanwhile, a denial is all that comes.
 
         A trail that fails comes back, and the subscription still stands: so the client shall try
         again, and gets no denial, which would end it for good (D-43).
@@ -126,34 +163,18 @@ class Sockets:
                 held.enter_context(self._auditing.place())
             except Unavailable as error:
                 await _refuse(websocket, error, error.retry_after_seconds)
-                return None
+                return False
             await websocket.accept()
-            link = await self._hub.join(subscription, outbox)
+            # From here to the join nothing may wait: what comes meanwhile would find nobody.
+            socket = opened()
+            link = socket.link = await self._hub.join(subscription, socket)
             if link is not None:
                 self._auditing.connected(websocket, subscription)
-                return link
-        await self._deny(websocket, subscription.endpoint_id)
-        return None
-
-    async def _read(self, websocket: WebSocket, link: Link) -> int:
-        """Feed responses to the channel until the socket is gone; return the close code."""
-        has_told = False
-        while True:
-            message = await websocket.receive()
-            if message["type"] == "websocket.disconnect":
-                return int(message.get("code") or 1006)
-            if message.get(FLOOD):
-                self._hub.flooded(link)
-                continue
-            text = message.get("text")
-            response = parse_response(text) if text is not None else None
-            if response is None:
-                # Odd frames of one socket are told once: they must not fill the log.
-                kind, level = _kind_of_frame(text)
-                logger.log(logging.DEBUG if has_told else level, "passed over: %s", kind)
-                has_told |= level == logging.INFO
-                continue
-            self._hub.responded(link, response)
+                return True
+        topic, events = self._hub.last_known(subscription.endpoint_id)
+        reason = CloseReason.NOT_KNOWN
+        socket.close(reason, [encode_denial(topic, events, reason.text)])
+        return True
 
 
 async def _put_off(websocket: WebSocket, reason: str, wait_seconds: float) -> None:
@@ -167,30 +188,14 @@ async def _refuse(websocket: WebSocket, error: FhircastError, wait_seconds: floa
     await websocket.send_denial_response(PlainTextResponse(text, error.status, headers=headers))
 
 
-def _kind_of_frame(text: str | None) -> tuple[str, int]:
+def _kind_of_frame(message: bytes, *, is_text: bool) -> tuple[str, int]:
     """Say what a subscriber sent, without any of it, and how loud to be about it (GEN-02, D-38)."""
-    if text is None:
+    if not is_text:
         return "a binary frame", logging.INFO
     try:
-        read_json(text)
+        read_json(message)
     except AmbiguousJson:
         return "a frame of ambiguous JSON", logging.INFO
     except ValueError:
         return "a frame that is no JSON", logging.INFO
     return "a frame that is no notification response", logging.DEBUG
-
-
-async def _write(websocket: WebSocket, outbox: Outbox) -> None:
-    with suppress(WebSocketDisconnect, RuntimeError):  # the reader sees the disconnect
-        while (frame := await outbox.take()) is not None:
-            await websocket.send_text(frame.decode())
-
-
-async def _close(websocket: WebSocket, outbox: Outbox, writing: asyncio.Task[None]) -> None:
-    """Close once the hub wants it: after the last frames, or without them if nobody reads."""
-    reason = await outbox.closed()
-    await asyncio.wait([writing], timeout=_CLOSE_SECONDS)
-    writing.cancel()
-    if websocket.application_state is WebSocketState.CONNECTED:
-        with suppress(WebSocketDisconnect, RuntimeError):
-            await websocket.close(reason.code, reason.text)
