@@ -132,6 +132,11 @@ class Hub:
         self._concluded: deque[Consequence] = deque()
         self._has_concluded = asyncio.Event()
 
+    @property
+    def is_immediate(self) -> bool:
+        """Whether a request for a change is judged and committed without waiting for anything."""
+        return self._backend.is_immediate
+
     async def run(self, stop: asyncio.Event) -> None:
         """Deliver what is committed and let time pass, until told to stop."""
         async with asyncio.TaskGroup() as tasks:

@@ -39,7 +39,7 @@ def test_no_limit() -> None:
     """0 is no limit, and nothing is kept."""
     limit = RateLimit(per_minute=0)
     assert allowed(limit, "a", *[0] * 1000) == [True] * 1000
-    assert not limit._left
+    assert not limit._spent_until
 
 
 def test_the_count_is_bounded_in_memory() -> None:
@@ -50,7 +50,7 @@ def test_the_count_is_bounded_in_memory() -> None:
         limit.wait_seconds(str(number), 0)
     assert allowed(limit, "first", 0) == [False]
     limit.wait_seconds("one more", 0)
-    assert len(limit._left) == _MAX_CALLERS
+    assert len(limit._spent_until) == _MAX_CALLERS
     assert allowed(limit, "first", 0) == [False]
     assert allowed(limit, "0", 0) == [True]
 

@@ -110,7 +110,12 @@ class Backend(Protocol):
        neither. What returned True survives whatever the implementation says it survives.
     2. `listen` yields the envelopes of one topic in commit order, at every process alike.
     3. A record or session that was not renewed until its time disappears by itself.
+
+    Attributes:
+        is_immediate: No method but `listen` ever waits for anything.
     """
+
+    is_immediate: bool
 
     async def make_topic(
         self, topic: str, version_id: str, *, now: datetime, holder: str = ""

@@ -45,6 +45,8 @@ class _Topic:
 class MemoryBackend:
     """One process's sessions and subscriptions; see `Backend` for the contract."""
 
+    is_immediate = True
+
     def __init__(self, limits: BackendLimits) -> None:
         self._limits = limits
         self._topics: dict[str, _Topic] = {}

@@ -131,6 +131,14 @@ class IntrospectingVerifier:
             raise _inactive()
         return await self._ask(token)
 
+    def recall(self, token_id: str) -> Grant | None:
+        """See `Verifier.recall`."""
+        known = self._known.get(token_id)
+        if known is None or known.grant is None:
+            return None
+        is_fresh = self._clock.monotonic() < known.fresh_until
+        return known.grant if is_fresh and not known.grant.has_expired(self._clock.utc()) else None
+
     async def is_withdrawn(self, token_id: str) -> bool:
         """See `Verifier.is_withdrawn`: the server is asked again."""
         known = self._known.get(token_id)

@@ -36,6 +36,10 @@ class KeySource(Protocol):
         """
         ...
 
+    def held(self) -> tuple[Key, ...] | None:
+        """Return the keys that hold now if nobody has to be asked, None otherwise."""
+        ...
+
     async def newer(self) -> tuple[Key, ...]:
         """Return the keys after a token named one that is not among them; see `keys`."""
         ...
@@ -53,6 +57,10 @@ class FixedKeys:
 
     async def keys(self) -> tuple[Key, ...]:
         """See `KeySource.keys`."""
+        return self._keys
+
+    def held(self) -> tuple[Key, ...]:
+        """See `KeySource.held`."""
         return self._keys
 
     async def newer(self) -> tuple[Key, ...]:
@@ -86,6 +94,10 @@ class FileKeys:
 
     async def keys(self) -> tuple[Key, ...]:
         """See `KeySource.keys`."""
+        return self.held()
+
+    def held(self) -> tuple[Key, ...]:
+        """See `KeySource.held`: the file is on this machine."""
         stamp = self._stamp()
         if stamp != self._seen:
             self._seen = stamp
@@ -161,6 +173,10 @@ class UrlKeys:
         if self._age() >= self._fresh_seconds:
             await self._refresh()
         return self._usable()
+
+    def held(self) -> tuple[Key, ...] | None:
+        """See `KeySource.held`."""
+        return self._keys if self._age() < self._fresh_seconds else None
 
     async def newer(self) -> tuple[Key, ...]:
         """See `KeySource.newer`."""

@@ -14,6 +14,8 @@ from fhircast_hub.security.policy import ALLOW_ALL
 from fhircast_hub.security.remembered import Remembered
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from fhircast_hub.clock import Clock
     from fhircast_hub.security.issuers import Issuer, Issuers
     from fhircast_hub.security.keys import Key
@@ -40,6 +42,13 @@ class Verifier(Protocol):
             Unauthorized: No bearer token, or one that is not valid.
             Forbidden: A token that is bound to no topic, where that is demanded.
             Unavailable: It cannot be told now.
+        """
+        ...
+
+    def recall(self, token_id: str) -> Grant | None:
+        """Return the grant of a token, by its digest, that was verified and holds still.
+
+        None if that cannot be told at once, or is not so: then `verify` tells.
         """
         ...
 
@@ -72,6 +81,10 @@ class NoAuthentication:
 
     async def verify(self, authorization: str) -> Grant:
         """Return a grant for everything, whatever the header says."""
+        return self._grant
+
+    def recall(self, token_id: str) -> Grant:
+        """See `Verifier.recall`."""
         return self._grant
 
     async def is_withdrawn(self, token_id: str) -> bool:
@@ -146,6 +159,13 @@ class JwtVerifier:
         self._known.put(token_id, _Verified(grant, issuer, key))
         return grant
 
+    def recall(self, token_id: str) -> Grant | None:
+        """See `Verifier.recall`."""
+        known = self._known.get(token_id)
+        if known is None or known.grant.has_expired(self._clock.utc()):
+            return None
+        return known.grant if _is_among(known.key, known.issuer.source.held() or ()) else None
+
     async def is_withdrawn(self, token_id: str) -> bool:
         """See `Verifier.is_withdrawn`: the issuer does not have its key any more.
 
@@ -166,8 +186,11 @@ class JwtVerifier:
 
 
 async def _has_key(verified: _Verified) -> bool:
-    keys = await verified.issuer.source.keys()
-    return any(it.thumbprint == verified.key.thumbprint for it in keys)
+    return _is_among(verified.key, await verified.issuer.source.keys())
+
+
+def _is_among(key: Key, keys: Iterable[Key]) -> bool:
+    return any(it.thumbprint == key.thumbprint for it in keys)
 
 
 def bearer_token(authorization: str, max_bytes: int) -> str:

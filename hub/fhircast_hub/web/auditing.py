@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from fhircast_hub.config import Settings
     from fhircast_hub.protocol.messages import EventNotification
     from fhircast_hub.protocol.subscription import Subscription, SubscriptionRequest
+    from fhircast_hub.security.grant import Grant
 
     Handler = Callable[[Request], Awaitable[Response]]
 
@@ -118,9 +119,19 @@ class Auditing:
 
     def connected(self, connection: HTTPConnection, subscription: Subscription) -> None:
         """A socket was opened at an endpoint; `place` is held."""
-        caller = caller_of(subscription.subject, address=_address_of(connection))
+        caller = caller_of(subscription.subject, address=address_of(connection))
         fact = Fact(Act.CONNECT, self._clock.utc(), caller=caller, topic=subscription.topic)
         self._recorder.record(fact, has_place=True)
+
+    def published(
+        self, address: str, grant: Grant, notification: EventNotification, status: int
+    ) -> None:
+        """An event was accepted on the express lane; `place` is held."""
+        if self._recorder.is_on:
+            caller = caller_of(grant.subject, address)
+            said = _said_by_event(notification)
+            fact = Fact(at=self._clock.utc(), caller=caller, outcome=Outcome(status), **said)
+            self._recorder.record(fact, has_place=True)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -139,7 +150,7 @@ class Auditing:
         grant = getattr(known, "grant", None)
         if grant is None and outcome.status != Unauthorized.status:
             return
-        address = _address_of(request)
+        address = address_of(request)
         if grant is None:
             if self._refusals.wait_seconds(address, self._clock.monotonic()):
                 self._count_untold(address)
@@ -209,7 +220,8 @@ def _origin(settings: Settings) -> Origin:
     )
 
 
-def _address_of(connection: HTTPConnection) -> str:
+def address_of(connection: HTTPConnection) -> str:
+    """Return where a request comes from, "" if that is not known."""
     return connection.client.host if connection.client else ""
 
 

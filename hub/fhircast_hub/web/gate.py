@@ -55,10 +55,24 @@ class _Limits:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """Who was admitted, kept to admit the same caller again.
+
+    Attributes:
+        peer: Key of the address.
+        token_id: Digest of the token, "" for none.
+    """
+
+    peer: str
+    token_id: str
+
+
 class Gate:
     """Every request to hub.url passes here before its body is read."""
 
     def __init__(self, verifier: Verifier, settings: Settings, clock: Clock) -> None:
+        self._verifier = verifier
         self._guard = TokenGuard(verifier, max_bad_per_minute=settings.max_bad_tokens_per_minute)
         self._clock = clock
         self._told: dict[str, float] = {}
@@ -86,6 +100,27 @@ class Gate:
             self._require(wait, kind, "of this token's holder")
         self._require(limits.of_peer.wait_seconds(peer, now), kind, _OF_ADDRESS)
         return grant
+
+    def readmit(self, known: Pass) -> Grant | None:
+        """Return what the caller of another publish may do; to be counted by `count`.
+
+        None if that cannot be told at once or the caller has to wait: then `admit` tells.
+        """
+        grant = self._verifier.recall(known.token_id)
+        if grant is None:
+            return None
+        limits, now = self._limits[Kind.PUBLISH], self._clock.monotonic()
+        has_to_wait = limits.of_peer.peek(known.peer, now) or (
+            grant.subject != ANYBODY.subject and limits.of_holder.peek(grant.subject, now)
+        )
+        return None if has_to_wait else grant
+
+    def count(self, known: Pass, grant: Grant) -> None:
+        """Count a publish of a caller who was admitted again."""
+        limits, now = self._limits[Kind.PUBLISH], self._clock.monotonic()
+        if grant.subject != ANYBODY.subject:
+            limits.of_holder.wait_seconds(grant.subject, now)
+        limits.of_peer.wait_seconds(known.peer, now)
 
     def require_live(self, grant: Grant) -> None:
         """Pass if the token has not ended while its request came in.

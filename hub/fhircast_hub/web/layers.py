@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _NOSNIFF = (b"x-content-type-options", b"nosniff")
 _NO_STORE = (b"cache-control", b"no-store")
+ON_EVERY_ANSWER = (_NOSNIFF, _NO_STORE)
 _ANSWERS = frozenset({"http.response.start", "websocket.http.response.start"})
 
 

@@ -6,6 +6,7 @@ import ipaddress
 from functools import lru_cache
 
 _WINDOW_SECONDS = 60.0
+_ROUNDING_SECONDS = 1e-6
 _MAX_CALLERS = 10_000
 """Callers counted at a time; beyond it the one that came longest ago is forgotten."""
 
@@ -18,8 +19,9 @@ class RateLimit:
     """
 
     def __init__(self, per_minute: int) -> None:
-        self._full = float(per_minute)
-        self._left: dict[str, tuple[float, float]] = {}
+        self._step = _WINDOW_SECONDS / per_minute if per_minute else 0.0
+        self._spent_until: dict[str, float] = {}
+        """When a caller will have a minute's worth again, for those who have less."""
 
     def wait_seconds(self, caller: str, now: float) -> float:
         """Count an attempt and return 0, or how long to wait if it is beyond the limit.
@@ -28,29 +30,24 @@ class RateLimit:
             caller: Who attempts: the key of a peer, or the holder of a token.
             now: Monotonic seconds.
         """
-        if not self._full:
+        if not self._step:
             return 0.0
-        wait = self.peek(caller, now)
-        left, _ = self._left.get(caller, (self._full, now))
-        if not wait:
-            self._count(caller, left - 1, now)
+        # Taken out and put back at the end: the first of the dict came longest ago.
+        spent_until = max(self._spent_until.pop(caller, now), now)
+        wait = self._wait(spent_until, now)
+        self._spent_until[caller] = spent_until if wait else spent_until + self._step
+        if len(self._spent_until) > _MAX_CALLERS:
+            del self._spent_until[next(iter(self._spent_until))]
         return wait
 
     def peek(self, caller: str, now: float) -> float:
         """Return how long to wait for the next attempt, 0 for not at all; count none."""
-        if not self._full or caller not in self._left:
-            return 0.0
-        left, counted_at = self._left[caller]
-        left = min(self._full, left + (now - counted_at) * self._full / _WINDOW_SECONDS)
-        self._count(caller, left, now)
-        return 0.0 if left >= 1 else (1 - left) * _WINDOW_SECONDS / self._full
+        spent_until = self._spent_until.get(caller)
+        return 0.0 if spent_until is None else self._wait(spent_until, now)
 
-    def _count(self, caller: str, left: float, now: float) -> None:
-        # Put back at the end: the first of the dict is the one that came longest ago.
-        self._left.pop(caller, None)
-        self._left[caller] = (left, now)
-        if len(self._left) > _MAX_CALLERS:
-            del self._left[next(iter(self._left))]
+    def _wait(self, spent_until: float, now: float) -> float:
+        wait = spent_until + self._step - now - _WINDOW_SECONDS
+        return wait if wait > _ROUNDING_SECONDS else 0.0
 
 
 @lru_cache(4096)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+import msgspec
 from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -20,12 +21,17 @@ from fhircast_hub.protocol.events import CATALOGUE
 from fhircast_hub.protocol.messages import parse_notification
 from fhircast_hub.protocol.stu2 import as_stu2
 from fhircast_hub.protocol.subscription import parse_subscription_request
+from fhircast_hub.web.auditing import address_of
+from fhircast_hub.web.express import OFFER, run_now
+from fhircast_hub.web.gate import Pass, peer_of
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
     from fhircast_hub.config import Settings
     from fhircast_hub.hub import Hub
+    from fhircast_hub.protocol.messages import EventNotification
+    from fhircast_hub.protocol.session import Accepted
     from fhircast_hub.security.grant import Grant
     from fhircast_hub.web.auditing import Auditing
     from fhircast_hub.web.gate import Gate
@@ -52,6 +58,7 @@ class HubRoutes:
     ) -> None:
         self._hub = hub
         self._gate = gate
+        self._auditing = auditing
         self._watched = auditing.watched
         self._settings = settings
         self._path = path
@@ -118,21 +125,88 @@ class HubRoutes:
         return JSONResponse({"hub.channel.endpoint": endpoint}, 202, headers=_NO_STORE)
 
     async def _event(self, request: Request, body: bytes, grant: Grant) -> Response:
-        notification = request.state.notification = parse_notification(body)
         topic = request.path_params.get("topic")
-        if topic is not None and topic != notification.topic:
-            raise InvalidRequest("hub.topic", "differs from the topic of the URL", rule="OLD-02")
+        notification = request.state.notification = event_for(topic, body)
         accepted = await self._hub.request_change(notification, grant)
-        answer: dict[str, Any] = {"id": accepted.id}
-        if accepted.version_id:
-            answer["context.versionId"] = accepted.version_id
-        return JSONResponse(answer, accepted.status)
+        offer = request.scope.get("extensions", {}).get(OFFER)
+        if offer is not None and self._hub.is_immediate:
+            offer(self._express_of(request, topic, grant))
+        return Response(_answer(accepted), accepted.status, media_type="application/json")
+
+    def _express_of(self, request: Request, topic: str | None, grant: Grant) -> EventExpress:
+        return EventExpress(
+            self._hub,
+            self._gate,
+            self._auditing,
+            known=Pass(peer_of(request), grant.token_id),
+            address=address_of(request),
+            topic=topic,
+            max_bytes=self._settings.max_event_bytes,
+        )
 
     def _socket_origin(self, request: Request) -> str:
         origin = self._settings.public_url or str(request.base_url).rstrip("/")
         parts = urlsplit(origin)
         scheme = "wss" if parts.scheme == "https" else "ws"
         return f"{scheme}://{parts.netloc}{parts.path}"
+
+
+def event_for(topic: str | None, body: bytes) -> EventNotification:
+    """Return the event in a body that was sent to the URL of a topic, None for that of all.
+
+    Raises:
+        InvalidRequest: It is none, or of another topic (OLD-02).
+    """
+    notification = parse_notification(body)
+    if topic is not None and topic != notification.topic:
+        raise InvalidRequest("hub.topic", "differs from the topic of the URL", rule="OLD-02")
+    return notification
+
+
+def _answer(accepted: Accepted) -> bytes:
+    """Return the JSON of the answer to an event that was accepted (D-46)."""
+    answer = {"id": accepted.id}
+    if accepted.version_id:
+        answer["context.versionId"] = accepted.version_id
+    return msgspec.json.encode(answer)
+
+
+class EventExpress:
+    """Takes further events of a publisher whose last one was accepted; an `Express`."""
+
+    def __init__(
+        self,
+        hub: Hub,
+        gate: Gate,
+        auditing: Auditing,
+        *,
+        known: Pass,
+        address: str,
+        topic: str | None,
+        max_bytes: int,
+    ) -> None:
+        self.max_bytes = max_bytes
+        self._hub = hub
+        self._gate = gate
+        self._auditing = auditing
+        self._known = known
+        self._address = address
+        self._topic = topic
+
+    def answer(self, body: bytes) -> tuple[int, bytes] | None:
+        """See `Express.answer`."""
+        grant = self._gate.readmit(self._known)
+        if grant is None:
+            return None
+        try:
+            with self._auditing.place():
+                notification = event_for(self._topic, body)
+                accepted = run_now(self._hub.request_change(notification, grant))
+                self._auditing.published(self._address, grant, notification, accepted.status)
+        except Exception:  # to be said, and logged, where it happens again
+            return None
+        self._gate.count(self._known, grant)
+        return accepted.status, _answer(accepted)
 
 
 async def read_body(request: Request, max_bytes: int, max_seconds: float) -> bytes:

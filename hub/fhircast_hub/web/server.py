@@ -12,7 +12,7 @@ import uvicorn
 
 from fhircast_hub.web.app import create_app
 from fhircast_hub.web.crowd import ConnectionLimits, Crowd
-from fhircast_hub.web.http_protocol import HubHttp
+from fhircast_hub.web.express import ExpressHttp
 from fhircast_hub.web.socket_protocol import HubWebSocket
 from fhircast_hub.web.tls import self_signed_for, tls_context
 from fhircast_hub.web.wire import MAX_CLIENT_FRAME_BYTES, Exchange, Wire
@@ -68,7 +68,7 @@ class HubServer(uvicorn.Server):
                 host=settings.host,
                 port=settings.port,
                 ssl_context_factory=self._tls_context if settings.does_tls else None,
-                http=partial(HubHttp, limits=limits, crowd=crowd),  # type: ignore[arg-type]  # it is called, no more
+                http=partial(ExpressHttp, limits=limits, crowd=crowd),  # type: ignore[arg-type]  # it is called, no more
                 ws=partial(HubWebSocket, exchange=self._exchange),  # type: ignore[arg-type]
                 ws_max_size=MAX_CLIENT_FRAME_BYTES,
                 ws_ping_interval=settings.ping_seconds,
