@@ -44,6 +44,7 @@ from fhircast_hub.protocol.subscription import (
 )
 from fhircast_hub.protocol.syncerror import Failure, FailureKind, make_sync_error
 from fhircast_hub.protocol.views import encode_current_context
+from fhircast_hub.remarks import Remarks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -61,9 +62,6 @@ _COMMIT_ATTEMPTS = 50
 
 _REPLAY_ATTEMPTS = 5
 """Sessions loaded for one replay, should more come meanwhile than a channel may hold."""
-
-_REMARKS_SHOWN = 8
-"""Faults of one event that the log names; a large event must not fill it."""
 
 _SWEEP_SECONDS = 0.1
 """How often time passes for leases, missing responses and the grace."""
@@ -129,6 +127,7 @@ class Hub:
         )
         self.holders = TokenHolders(backend)
         self._delivering = Delivering(backend, fanout, clock, self._conclude)
+        self._remarks = Remarks()
         self._concluded: deque[Consequence] = deque()
         self._has_concluded = asyncio.Event()
 
@@ -239,7 +238,7 @@ class Hub:
                 raise
             return await self._reject_late(notification, grant, refusal)
         if completed is not notification:
-            _log_remarks(notification.topic, (f"dialect {Dialect.POST_WITHOUT_ID.value}",))
+            self._remark(notification.topic, f"dialect {Dialect.POST_WITHOUT_ID.value}")
         return accepted
 
     async def current_context(self, topic: str, grant: Grant) -> bytes:
@@ -441,9 +440,12 @@ class Hub:
             if decision.broadcast is None or await self._backend.commit(
                 notification.topic, session.revision, replace(decision, only_for=only_for)
             ):
-                _log_remarks(notification.topic, decision.remarks)
+                self._remark(notification.topic, *decision.remarks)
                 return decision.answer
         raise Unavailable("the topic is too busy; retry with the same id", rule="CONT-06")
+
+    def _remark(self, topic: str, *remarks: str) -> None:
+        self._remarks.tell(topic, remarks, self._clock.monotonic())
 
     def _with_post_ids(self, notification: EventNotification) -> EventNotification:
         """Return the request with ids for its POST entries, if that dialect is on (D-49)."""
@@ -490,15 +492,6 @@ class Hub:
                     expires_at = now + _EXPIRE_SECONDS
             except Exception as error:
                 logger.error("a sweep failed: %s", type(error).__name__)
-
-
-def _log_remarks(topic: str, remarks: tuple[str, ...]) -> None:
-    """Log what was let pass, in one line: dialects (D-49) and faults of profiles (D-31)."""
-    if remarks:
-        shown = "; ".join(remarks[:_REMARKS_SHOWN])
-        more = len(remarks) - _REMARKS_SHOWN
-        rest = f"; and {more} more" if more > 0 else ""
-        logger.info("let pass: topic %s, %s%s", topic_label(topic), shown, rest)
 
 
 def _no_such_endpoint() -> InvalidRequest:
