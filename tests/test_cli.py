@@ -160,6 +160,7 @@ def test_serve_says_if_the_system_allows_too_few_files(connections: str, is_warn
     [soft] = [line.split()[3] for line in limits.splitlines() if line.startswith("Max open files")]
     assert soft == ("400" if is_warned else "164")
     assert ("ulimit -n" in errors) is is_warned
+    assert ("takes 336 connections" in errors) is is_warned
 
 
 def test_serve_with_a_certificate_of_its_own_says_how_to_trust_it() -> None:

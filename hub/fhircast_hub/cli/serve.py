@@ -9,11 +9,14 @@ import sys
 import tempfile
 from collections.abc import Callable, Collection
 from dataclasses import Field, fields
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from fhircast_hub.cli.room import make_room
 from fhircast_hub.config import (
     SettingError,
     Settings,
@@ -98,8 +101,10 @@ def _run(settings: Settings, server: HubServer) -> None:
     from fhircast_hub.web.server import bind
 
     configure(settings.log_format, settings.log_level)  # type: ignore[arg-type]  # checked choices
-    if warning := _make_room(settings.max_connections):
-        click.echo(f"warning: {warning}", err=True)
+    room = make_room(settings.max_connections)
+    server.crowd.max_total = room.connections
+    if room.warning:
+        click.echo(f"warning: {room.warning}", err=True)
     try:
         sock = bind(settings.host, settings.port)
     except OSError as error:
@@ -111,6 +116,9 @@ def _run(settings: Settings, server: HubServer) -> None:
     hub_url = server.hub_url_at(port)
     click.echo(f"hub.url    {hub_url}")
     click.echo(f"listening  {host}:{port}, profile {settings.profile}, auth {settings.auth}")
+    _tell_parts()
+    if room.files:
+        click.echo(f"open files {room.files}, for {room.connections} connections")
     if settings.auth == "none":
         click.echo("           no authentication: for trying things out only")
     if server.certificate is not None:
@@ -120,27 +128,16 @@ def _run(settings: Settings, server: HubServer) -> None:
     server.run(sockets=[sock])
 
 
-_OTHER_FILES = 64
-"""Files of the process that are no connections of clients."""
+def _tell_parts() -> None:
+    """Say what the server runs on: without its compiled parts it is several times slower."""
+    parts = [f"{name} {version(name)}" for name in ("uvloop", "httptools") if _is_here(name)]
+    missing = [name for name in ("uvloop", "httptools") if not _is_here(name)]
+    lacks = f"; without {' and '.join(missing)}, several times slower" if missing else ""
+    click.echo(f"runs on    uvicorn {version('uvicorn')}, {', '.join(parts) or 'Python'}{lacks}")
 
 
-def _make_room(connections: int) -> str:
-    """Ask the system for as many open files as there may be connections; return a warning or ""."""
-    try:
-        import resource
-    except ImportError:  # Windows knows no such limit
-        return ""
-    wanted = connections + _OTHER_FILES
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    granted = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-    if soft != resource.RLIM_INFINITY and soft < granted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (granted, hard))
-    if granted == wanted:
-        return ""
-    return (
-        f"the system allows {hard} open files, too few for "
-        f"{variable_of('max_connections')}={connections}; raise `ulimit -n`"
-    )
+def _is_here(name: str) -> bool:
+    return find_spec(name) is not None
 
 
 def _tell_certificate(certificate: SelfSigned, hub_url: str) -> None:

@@ -49,10 +49,14 @@ class ConnectionLimits:
 
 
 class Crowd:
-    """The connections of this process, counted by the address that they really come from."""
+    """The connections of this process, counted by the address that they really come from.
+
+    Attributes:
+        max_total: Connections at a time, 0 for any number.
+    """
 
     def __init__(self, *, max_total: int, max_per_peer: int, proxies: Iterable[str] = ()) -> None:
-        self._max_total = max_total
+        self.max_total = max_total
         self._max_per_peer = max_per_peer
         self._proxies = TrustedProxies(proxies)
         self._counts: Counter[str] = Counter()
@@ -63,7 +67,7 @@ class Crowd:
         peer = peer_key(address)
         self._counts[peer] += 1
         self._total += 1
-        if self._max_total and self._total > self._max_total:
+        if self.max_total and self._total > self.max_total:
             return False
         is_crowded = self._max_per_peer and self._counts[peer] > self._max_per_peer
         return not is_crowded or address in self._proxies

@@ -40,6 +40,7 @@ class HubServer(uvicorn.Server):
     Attributes:
         app: The hub as an application.
         settings: As given.
+        crowd: Counts the connections.
         certificate: Made for this start, None if the hub has another one or none.
     """
 
@@ -49,7 +50,7 @@ class HubServer(uvicorn.Server):
         self.certificate = self_signed_for(settings)
         self._next_sweep: asyncio.TimerHandle | None = None
         limits = ConnectionLimits.of(settings)
-        crowd = Crowd(
+        self.crowd = Crowd(
             max_total=settings.max_connections,
             max_per_peer=settings.max_connections_per_peer,
             proxies=settings.trusted_proxies,
@@ -59,7 +60,7 @@ class HubServer(uvicorn.Server):
             max_frames=settings.max_outbox_events,
             max_bytes=settings.max_outbox_bytes,
             ping_seconds=settings.ping_seconds or 0,
-            crowd=crowd,
+            crowd=self.crowd,
             now=_loop_time,
         )
         super().__init__(
@@ -68,7 +69,7 @@ class HubServer(uvicorn.Server):
                 host=settings.host,
                 port=settings.port,
                 ssl_context_factory=self._tls_context if settings.does_tls else None,
-                http=partial(ExpressHttp, limits=limits, crowd=crowd),  # type: ignore[arg-type]  # it is called, no more
+                http=partial(ExpressHttp, limits=limits, crowd=self.crowd),  # type: ignore[arg-type]  # it is called, no more
                 ws=partial(HubWebSocket, exchange=self._exchange),  # type: ignore[arg-type]
                 ws_max_size=MAX_CLIENT_FRAME_BYTES,
                 ws_ping_interval=settings.ping_seconds,
