@@ -7,8 +7,10 @@ that one subscriber and nobody else notices.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING, Protocol, assert_never
 
+from fhircast_hub.agenda import Agenda
 from fhircast_hub.backends.base import Envelope, Published, SubscriptionEnded, SubscriptionReplaced
 from fhircast_hub.protocol.channel import NOTHING, Channel, ChannelRules, Outcome
 from fhircast_hub.protocol.channel_state import CloseReason, State
@@ -62,13 +64,18 @@ class Consequence:
 
 
 class Link:
-    """A channel and the sink of the socket that is open at the moment, if one is."""
+    """A channel and the sink of the socket that is open at the moment, if one is.
 
-    __slots__ = ("channel", "sink")
+    Attributes:
+        due_at: Its place on the agenda.
+    """
+
+    __slots__ = ("channel", "due_at", "sink")
 
     def __init__(self, channel: Channel) -> None:
         self.channel = channel
         self.sink: FrameSink | None = None
+        self.due_at = inf
 
     def carry_out(self, outcome: Outcome) -> Consequence:
         """Write what the channel decided; a sink without room ends the channel."""
@@ -95,6 +102,7 @@ class Fanout:
         self._rules = rules
         self._derive = derive
         self._topics: dict[str, dict[str, Link]] = {}
+        self._agenda: Agenda[Link] = Agenda()
 
     def __iter__(self) -> Iterator[Link]:
         for links in list(self._topics.values()):
@@ -115,7 +123,7 @@ class Fanout:
         if link.sink is not None:
             link.sink.close(CloseReason.REPLACED)
         link.sink = sink
-        return link, self._settle(link, link.channel.connected(now))
+        return link, self._settle(link, link.channel.connected(now), now)
 
     def replay(self, link: Link, session: Session, now: float) -> Consequence:
         """Send the open contexts to a channel that waits for them (REP-01 … REP-05).
@@ -130,7 +138,7 @@ class Fanout:
         outcome = channel.replay(
             _opens(channel, events), session.revision, now, shows=shown_after(session, events)
         )
-        return self._settle(link, outcome)
+        return self._settle(link, outcome, now)
 
     def give_up(self, link: Link) -> Consequence:
         """End a channel that cannot be brought up to date, and tell the others."""
@@ -149,7 +157,7 @@ class Fanout:
         if link.sink is not sink:
             return Consequence(link.channel.subscription.topic)
         link.sink = None
-        return self._settle(link, link.channel.closed(code, now))
+        return self._settle(link, link.channel.closed(code, now), now)
 
     def is_wide(self, topic: str) -> bool:
         """Tell whether an event goes out to the topic in more than one part."""
@@ -189,14 +197,9 @@ class Fanout:
         return [self._settle(link, link.channel.finish(reason)) for link in links]
 
     def tick(self, now: float) -> list[Consequence]:
-        """Let time pass for every channel."""
-        moved = ((link, link.channel.tick(now)) for link in self)
-        consequences = [
-            self._settle(link, outcome)
-            for link, outcome in moved
-            if outcome is not NOTHING or link.channel.state is State.ENDED
-        ]
-        return [it for it in consequences if it.failures or it.ended]
+        """Let time pass for every channel for which it means something."""
+        due = self._agenda.take(now)
+        return [self._settle(link, link.channel.tick(now), now) for link in due]
 
     def _notify(self, published: Published, now: float) -> Iterator[list[Consequence]]:
         deliveries = Deliveries(
@@ -211,8 +214,24 @@ class Fanout:
             yield [
                 self._settle(link, link.channel.overflowed())
                 for link in links[start : start + PART]
-                if not _hand_over(link, deliveries, published, now)
+                if not self._hand_over(link, deliveries, published, now)
             ]
+
+    def _hand_over(
+        self, link: Link, deliveries: Deliveries, published: Published, now: float
+    ) -> bool:
+        """Put an event into one channel and on its socket; tell whether there was room."""
+        channel, sink = link.channel, link.sink
+        subscription = channel.subscription
+        if published.only_for and subscription.subject != published.only_for:
+            return True
+        group = deliveries.to(subscription)
+        if deliveries.raises_doubt:
+            channel.doubt()
+        frames = channel.deliver(group, revision=published.revision, now=now)
+        if channel.due < link.due_at:
+            self._agenda.put(link, channel.due, now)
+        return sink is None or all(map(sink.put, frames))
 
     def _replaced(
         self, envelope: SubscriptionReplaced, session: Session | None, now: float
@@ -221,10 +240,10 @@ class Fanout:
         link = self._topics.get(new.topic, {}).get(new.endpoint_id)
         if link is None:
             return []
-        consequences = [self._settle(link, link.channel.resubscribed(new, now))]
+        consequences = [self._settle(link, link.channel.resubscribed(new, now), now)]
         if session is not None and envelope.newly_granted:
             outcome = self._grant(link.channel, session, envelope.newly_granted, now)
-            consequences.append(self._settle(link, outcome))
+            consequences.append(self._settle(link, outcome, now))
         return consequences
 
     def _grant(
@@ -243,27 +262,24 @@ class Fanout:
     def _replay(self, channel: Channel, session: Session) -> list[EventNotification]:
         return replay(session, lambda name: bool(channel.spelling_of(name)), self._derive)
 
-    def _settle(self, link: Link, outcome: Outcome) -> Consequence:
+    def _settle(self, link: Link, outcome: Outcome, now: float | None = None) -> Consequence:
+        """Carry out what a channel decided.
+
+        Args:
+            link: The channel.
+            outcome: What it decided.
+            now: Monotonic seconds of a step after which time may mean something earlier.
+        """
         consequence = link.carry_out(outcome)
         if consequence.ended:
+            self._agenda.drop(link)
             links = self._topics.get(consequence.topic, {})
             links.pop(consequence.ended, None)
             if not links:
                 self._topics.pop(consequence.topic, None)
+        elif now is not None and link.channel.due < link.due_at:
+            self._agenda.put(link, link.channel.due, now)
         return consequence
-
-
-def _hand_over(link: Link, deliveries: Deliveries, published: Published, now: float) -> bool:
-    """Put an event into one channel and on its socket; tell whether there was room."""
-    channel, sink = link.channel, link.sink
-    subscription = channel.subscription
-    if published.only_for and subscription.subject != published.only_for:
-        return True
-    group = deliveries.to(subscription)
-    if deliveries.raises_doubt:
-        channel.doubt()
-    frames = channel.deliver(group, revision=published.revision, now=now)
-    return sink is None or all(map(sink.put, frames))
 
 
 def _opens(

@@ -124,6 +124,11 @@ class Channel:
         return self.state in {State.REPLAYING, State.LIVE}
 
     @property
+    def due(self) -> float:
+        """When `tick` may have something to do, if nothing happens before; inf for never."""
+        return min(self._lease_ends, self._grace_ends, self._unanswered.earliest)
+
+    @property
     def needs_replay(self) -> bool:
         """Whether the wrapper owes the open contexts: it loads the session and calls `replay`."""
         return self.state is State.REPLAYING
@@ -415,7 +420,7 @@ class Channel:
             self._resumable = False
 
     def _missing_responses(self, now: float) -> Outcome:
-        missing = [it.delivery for it in self._unanswered if it.deadline <= now]
+        missing = [it.delivery for it in self._unanswered.overdue(now)]
         failures: list[Failure] = []
         for it in missing:
             self._unanswered.drop(it.id)

@@ -35,9 +35,10 @@ class Unanswered:
 
     Attributes:
         lost_revision: Revision of the newest that is missing here, -1 if none is.
+        earliest: No deadline is before; inf if there is none.
     """
 
-    __slots__ = ("_bytes", "_kept", "_max_bytes", "_max_frames", "lost_revision")
+    __slots__ = ("_bytes", "_kept", "_max_bytes", "_max_frames", "earliest", "lost_revision")
 
     def __init__(self, *, max_frames: int, max_bytes: int) -> None:
         self._max_frames = max_frames
@@ -45,6 +46,7 @@ class Unanswered:
         self._kept: dict[str, Kept] = {}
         self._bytes = 0
         self.lost_revision = -1
+        self.earliest = inf
 
     def __iter__(self) -> Iterator[Kept]:
         return iter(list(self._kept.values()))
@@ -62,12 +64,21 @@ class Unanswered:
         self.drop(it.delivery.id)  # an id that goes out again (D-28) counts once
         self._kept[it.delivery.id] = it
         self._bytes += len(it.delivery.frame)
+        self.earliest = min(self.earliest, it.deadline)
         fits = True
         while len(self._kept) > self._max_frames or self._bytes > self._max_bytes:
             lost = self._remove(next(iter(self._kept)))
             self.missed(lost.revision)
             fits = False
         return fits
+
+    def overdue(self, now: float) -> list[Kept]:
+        """Return those whose response is missing."""
+        if now < self.earliest:
+            return []
+        deadlines = [it.deadline for it in self._kept.values() if it.deadline > now]
+        self.earliest = min(deadlines, default=inf)
+        return [it for it in self._kept.values() if it.deadline <= now]
 
     def drop(self, event_id: str) -> Kept | None:
         """Forget one and return it, None if it is not there."""
@@ -96,6 +107,7 @@ class Unanswered:
         self._kept = {}
         self._bytes = 0
         self.lost_revision = -1
+        self.earliest = inf
         return taken
 
     def _remove(self, event_id: str) -> Kept:
