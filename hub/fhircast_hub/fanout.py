@@ -144,9 +144,10 @@ class Fanout:
         """End a channel that cannot be brought up to date, and tell the others."""
         return self._settle(link, link.channel.overflowed())
 
-    def responded(self, link: Link, response: NotificationResponse) -> Consequence:
-        """A subscriber answered a notification."""
-        return self._settle(link, link.channel.responded(response))
+    def responded(self, link: Link, response: NotificationResponse) -> Consequence | None:
+        """A subscriber answered a notification; None if nothing follows from that."""
+        outcome = link.channel.responded(response)
+        return None if outcome is NOTHING else self._settle(link, outcome)
 
     def flooded(self, link: Link) -> Consequence:
         """A subscriber sends frames without end: end its channel, and tell the others."""
@@ -209,29 +210,35 @@ class Fanout:
             derive=self._derive,
         )
         # Who joins between two parts is brought up to date by the replay, beyond this revision.
-        links = list(self._topics.get(published.topic, {}).values())
+        links = self._links(published)
         for start in range(0, len(links), PART):
             yield [
                 self._settle(link, link.channel.overflowed())
                 for link in links[start : start + PART]
-                if not self._hand_over(link, deliveries, published, now)
+                if not self._hand_over(link, deliveries, published.revision, now)
             ]
 
-    def _hand_over(
-        self, link: Link, deliveries: Deliveries, published: Published, now: float
-    ) -> bool:
+    def _links(self, published: Published) -> list[Link]:
+        """Return the channels that an event is for."""
+        links = self._topics.get(published.topic, {}).values()
+        if not published.only_for:
+            return list(links)
+        return [it for it in links if it.channel.subscription.subject == published.only_for]
+
+    def _hand_over(self, link: Link, deliveries: Deliveries, revision: int, now: float) -> bool:
         """Put an event into one channel and on its socket; tell whether there was room."""
         channel, sink = link.channel, link.sink
-        subscription = channel.subscription
-        if published.only_for and subscription.subject != published.only_for:
-            return True
-        group = deliveries.to(subscription)
+        group = deliveries.to(channel.subscription)
         if deliveries.raises_doubt:
             channel.doubt()
-        frames = channel.deliver(group, revision=published.revision, now=now)
+        frames = channel.deliver(group, revision=revision, now=now)
         if channel.due < link.due_at:
             self._agenda.put(link, channel.due, now)
-        return sink is None or all(map(sink.put, frames))
+        if sink is not None:
+            for frame in frames:
+                if not sink.put(frame):
+                    return False
+        return True
 
     def _replaced(
         self, envelope: SubscriptionReplaced, session: Session | None, now: float

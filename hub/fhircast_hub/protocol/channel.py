@@ -123,12 +123,15 @@ class Channel:
     @property
     def is_connected(self) -> bool:
         """Whether a socket is open."""
-        return self.state in {State.REPLAYING, State.LIVE}
+        return self.state is State.LIVE or self.state is State.REPLAYING
 
     @property
     def due(self) -> float:
         """When `tick` may have something to do, if nothing happens before; inf for never."""
-        return min(self._lease_ends, self._grace_ends, self._unanswered.earliest)
+        due = self._unanswered.earliest
+        if self._lease_ends < due:
+            due = self._lease_ends
+        return self._grace_ends if self._grace_ends < due else due
 
     @property
     def needs_replay(self) -> bool:
@@ -227,17 +230,22 @@ class Channel:
 
         Spec: 2.5; EVT-01, DER-01, DER-02.
         """
-        if revision <= self._revision or self.state in {State.WAITING, State.ENDED}:
+        state = self.state
+        if revision <= self._revision or state is State.WAITING or state is State.ENDED:
             return ()
         self._revision = revision
-        if not (self.is_connected or self._resumable):
+        is_live = state is State.LIVE
+        if is_live and len(group) == 1 and not (group[0].is_implied or self._covered):
+            self._send(group[0], revision, now)  # as mostly: nothing is to be weighed
+            return (group[0].frame,)
+        if not (is_live or state is State.REPLAYING or self._resumable):
             return ()
         wanted = [it for it in group if revision > self._covered.get(it.name.key, -1)]
         # What is owed the open contexts first is judged after them, in `replay`.
         due = wanted if self._owes_opens else news(wanted, self.shown)
         for it in due:
             self._send(it, revision, now)
-        return tuple(it.frame for it in due) if self.state is State.LIVE else ()
+        return tuple(it.frame for it in due) if is_live else ()
 
     def responded(self, response: NotificationResponse) -> Outcome:
         """A notification response came: a status of 400 and more is a failure.
@@ -246,16 +254,16 @@ class Channel:
         """
         self._missing_in_a_row = 0
         self._responds = True
-        self.acknowledges |= response.status is not None
         answered = self._unanswered.answered(response.id)
-        if answered is None or response.status is None or response.status < 400:
+        status = response.status
+        if status is not None:
+            self.acknowledges = True
+        if answered is None or status is None or status < 400:
             return NOTHING
         name = answered.delivery.name
         if name == SYNC_ERROR:
             return NOTHING
-        return self._failed(
-            kind_of_status(response.status), f"status {response.status}", response.id, name
-        )
+        return self._failed(kind_of_status(status), f"status {status}", response.id, name)
 
     def tick(self, now: float) -> Outcome:
         """Let time pass: lease, grace, missing responses.
@@ -383,9 +391,11 @@ class Channel:
         return encode_confirmation(it.topic, it.events.values(), left_seconds)
 
     def _ack_deadline(self, now: float) -> float:
-        if not (self._rules.strict_acks or self.acknowledges):
+        if not (self.acknowledges or self._rules.strict_acks):
             return inf
-        return now + min(self._rules.ack_timeout_seconds, self.subscription.lease_seconds / 10)
+        seconds = self.subscription.lease_seconds / 10
+        longest = self._rules.ack_timeout_seconds
+        return now + (seconds if seconds < longest else longest)
 
     def _deliver_opens(
         self, opens: Iterable[tuple[str, EventName, bytes]], now: float
@@ -399,7 +409,8 @@ class Channel:
     def _send(self, delivery: Delivery, revision: int, now: float) -> None:
         """Take note of what goes out, now or, while there is no live socket, later."""
         deadline = self._ack_deadline(now) if self.state is State.LIVE else inf
-        self._keep(delivery, revision, deadline)
+        if not self._unanswered.keep(Kept(delivery, revision, deadline)):
+            self._resumable = False  # not all of them fit
         self.shown = delivery.shown_after(self.shown)
         at = delivery.opened_at
         if at is not None and self._shown_at is not None and at < self._shown_at:

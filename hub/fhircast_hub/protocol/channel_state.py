@@ -11,6 +11,8 @@ from enum import Enum
 class State(Enum):
     """Where a channel stands."""
 
+    __hash__ = object.__hash__  # a member is one object; the usual hash runs in Python
+
     WAITING = "waiting for the first connection"
     REPLAYING = "confirmed; open contexts are being sent"
     LIVE = "connected"
@@ -20,6 +22,8 @@ class State(Enum):
 
 class Step(Enum):
     """What moves a channel."""
+
+    __hash__ = object.__hash__  # a member is one object; the usual hash runs in Python
 
     CONNECTED = "a socket was opened at the endpoint"
     REPLAYED = "the open contexts, or the frames that were held, are sent"

@@ -86,6 +86,11 @@ class Deliveries:
         derive: Who gets derived opens.
         is_resend: Whether the event was broadcast before: then somebody was out of step with it,
             and what is derived from it goes out again as well (D-28).
+
+    Attributes:
+        raises_doubt: Whether the event says that somebody may show something else than it was told
+            to: a SyncError after a 202 (ACK-04), a logout, a hibernation. What was left out before
+            as no news may be news then.
     """
 
     def __init__(
@@ -96,34 +101,31 @@ class Deliveries:
         derive: Derive,
         is_resend: bool = False,
     ) -> None:
+        self.raises_doubt = event.name.kind is EventKind.INFRASTRUCTURE
         self._event = event
         self._sets_context = sets_context
         self._is_resend = is_resend
         self._derives_to_all = derive is Derive.ALL
         self._derives = sets_context and derive is not Derive.OFF
         self._made: dict[tuple[str, str], Delivery] = {}
+        self._alone: dict[str, list[Delivery]] = {}
 
     def to(self, subscription: Subscription) -> list[Delivery]:
         """Return what one subscriber gets if it shows something else; derived opens come first."""
         events = subscription.events
         spelling = events.get(self._event.name.key, "")
+        if spelling and not (self._derives and self._derives_to_all):
+            alone = self._alone.get(spelling)
+            if alone is None:
+                alone = self._alone[spelling] = [self._delivery(self._event, spelling)]
+            return alone
         group = []
-        wants_derived = self._derives and (self._derives_to_all or not spelling)
-        if wants_derived and not DERIVED_EVENTS.isdisjoint(events):
+        if self._derives and not DERIVED_EVENTS.isdisjoint(events):
             wanted = (it for it in self._derived if it.name.key in events)
             group += [self._delivery(it, events[it.name.key]) for it in wanted]
         if spelling:
             group.append(self._delivery(self._event, spelling))
         return group
-
-    @property
-    def raises_doubt(self) -> bool:
-        """Whether the event says that somebody may show something else than it was told to.
-
-        A SyncError after a 202 (ACK-04), a logout, a hibernation: what was left out before as no
-        news may be news then.
-        """
-        return self._event.name.kind is EventKind.INFRASTRUCTURE
 
     @cached_property
     def _derived(self) -> tuple[EventNotification, ...]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 from datetime import UTC
 from enum import Enum
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -35,6 +36,8 @@ class Derive(Enum):
         ALL: Whoever would learn something, the literal reading of 2.5.
         OFF: Nobody; then all subscribers of a topic must ask for the same events (DER-03).
     """
+
+    __hash__ = object.__hash__  # a member is one object; the usual hash runs in Python
 
     MISSING = "missing"
     ALL = "all"
@@ -97,14 +100,20 @@ def is_derived_from(opened: EventNotification, event_id: str) -> bool:
 
 def contexts_of(event: EventNotification) -> Mapping[str, str]:
     """Return what an open shows: the resource type of its anchor, patient, … -> "Type/id"."""
-    types = dict.fromkeys((*_KEYS_BY_TYPE, *filter(None, [event.name.anchor_type])))
-    shown = {it: _first_target(event, it) for it in types}
-    return {it: target for it, target in shown.items() if target}
+    types = _types_by_key(event.name.anchor_type)
+    shown: dict[str, str] = {}
+    for it in event.context:
+        resource_type = types.get(it.key, "")
+        if resource_type and it.target.startswith(f"{resource_type}/"):
+            shown.setdefault(resource_type, it.target)  # of several the first
+    return shown
 
 
-def _first_target(event: EventNotification, resource_type: str) -> str:
-    targets = (it.target for it in event.entries(context_key(resource_type)))
-    return next((it for it in targets if it.startswith(f"{resource_type}/")), "")
+@lru_cache(64)
+def _types_by_key(anchor_type: str | None) -> Mapping[str, str]:
+    """Return the types of what an open shows, by the keys that they have in its context."""
+    types = filter(None, (*_KEYS_BY_TYPE, anchor_type))
+    return {context_key(it): it for it in types}
 
 
 def _resource(opened: EventNotification, resource_type: str) -> ContextEntry | None:

@@ -30,6 +30,8 @@ _STUDY = "ImagingStudy"
 class Dialect(Enum):
     """One way of deployed applications; the value is its name in the settings."""
 
+    __hash__ = object.__hash__  # a member is one object; the usual hash runs in Python
+
     OPEN_WITHOUT_REPORT = "open-without-report"
     UPDATE_WITHOUT_VERSION = "update-without-version"
     POST_WITHOUT_ID = "post-without-id"

@@ -23,6 +23,8 @@ MAX_NAME_LENGTH = 128
 class EventKind(Enum):
     """What an event does to a session."""
 
+    __hash__ = object.__hash__  # a member is one object; the usual hash runs in Python
+
     __hash__ = object.__hash__  # each is there once; the hash of their names is slow
 
     OPEN = "open"

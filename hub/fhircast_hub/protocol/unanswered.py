@@ -61,13 +61,16 @@ class Unanswered:
 
     def keep(self, it: Kept) -> bool:
         """Keep one more; tell whether all of them still have room."""
-        self.drop(it.delivery.id)  # an id that goes out again (D-28) counts once
-        self._kept[it.delivery.id] = it
-        self._bytes += len(it.delivery.frame)
-        self.earliest = min(self.earliest, it.deadline)
+        kept, delivery = self._kept, it.delivery
+        if delivery.id in kept:
+            self._remove(delivery.id)  # an id that goes out again (D-28) counts once
+        kept[delivery.id] = it
+        self._bytes += len(delivery.frame)
+        if it.deadline < self.earliest:
+            self.earliest = it.deadline
         fits = True
-        while len(self._kept) > self._max_frames or self._bytes > self._max_bytes:
-            lost = self._remove(next(iter(self._kept)))
+        while len(kept) > self._max_frames or self._bytes > self._max_bytes:
+            lost = self._remove(next(iter(kept)))
             self.missed(lost.revision)
             fits = False
         return fits
@@ -90,12 +93,11 @@ class Unanswered:
         An answered open came after the opens before it: sent again behind it, they would bring back
         what it replaced. Those whose answer is awaited stay.
         """
-        it = self._kept.get(event_id)
-        if it is not None and it.delivery.name.kind is EventKind.OPEN:
-            for before in takewhile(lambda other: other is not it, self):
-                if before.delivery.name.kind is EventKind.OPEN and before.deadline == inf:
-                    self._remove(before.delivery.id)
-        return self.drop(event_id)
+        if event_id not in self._kept:
+            return None
+        if next(iter(self._kept)) != event_id:  # mostly there is none before it
+            self._drop_opens_before(event_id)
+        return self._remove(event_id)
 
     def missed(self, revision: int) -> None:
         """Note that events up to this revision may not be here."""
@@ -109,6 +111,14 @@ class Unanswered:
         self.lost_revision = -1
         self.earliest = inf
         return taken
+
+    def _drop_opens_before(self, event_id: str) -> None:
+        it = self._kept[event_id]
+        if it.delivery.name.kind is not EventKind.OPEN:
+            return
+        for before in takewhile(lambda other: other is not it, self):
+            if before.delivery.name.kind is EventKind.OPEN and before.deadline == inf:
+                self._remove(before.delivery.id)
 
     def _remove(self, event_id: str) -> Kept:
         removed = self._kept.pop(event_id)

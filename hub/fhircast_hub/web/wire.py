@@ -162,15 +162,15 @@ class Wire(asyncio.Protocol):
     def put(self, frame: bytes) -> bool:
         """Send a frame; False if the subscriber does not read and too much waits for it."""
         exchange = self._exchange
-        if self._waiting is not None:
-            has_room = (
-                len(self._waiting) < exchange.max_frames
-                and self._waiting_bytes + len(frame) <= exchange.max_bytes
-            )
-            if not has_room:
-                return False
-        elif self._is_closing:
-            return True  # what it does not get any more counts as not answered
+        if self._waiting is None:
+            if not self._is_closing:  # else: what it does not get any more stays unanswered
+                self._allowance.earn()
+                self.transport.write(exchange.frames.of(frame))
+            return True
+        if len(self._waiting) >= exchange.max_frames:
+            return False
+        if self._waiting_bytes + len(frame) > exchange.max_bytes:
+            return False
         self._allowance.earn()
         self._write(exchange.frames.of(frame))
         return True
