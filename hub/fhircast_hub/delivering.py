@@ -1,8 +1,9 @@
 """What is committed goes out, topic by topic, in order; a wide topic does not hold up the others.
 
-A topic with few subscribers gets an event at once. To one with many it goes out in parts, and
-between two parts everybody else has a turn: the other topics' events, requests, answers. What is
-committed to such a topic meanwhile waits behind it, so that its order stays.
+A topic with few subscribers gets an event at once, in the step that commits it. To one with many it
+goes out in parts, and between two parts everybody else has a turn: the other topics' events,
+requests, answers. What is committed to such a topic meanwhile waits behind it, so that its order
+stays.
 """
 
 from __future__ import annotations
@@ -26,8 +27,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _MAX_WAITING = 10_000
-"""Envelopes of wide topics that may wait; beyond it nothing more is taken from the backend, which
-then refuses commits instead of piling them up."""
+"""Envelopes of wide topics that may wait; beyond it commits are refused instead of piling up."""
 
 Part = list["Consequence"]
 
@@ -41,7 +41,7 @@ class _Lane:
 
 
 class Delivering:
-    """Brings what a backend publishes to the channels of this process.
+    """Brings what a backend publishes to the channels of this process; its `Listener`.
 
     Args:
         backend: Where it comes from.
@@ -64,33 +64,39 @@ class Delivering:
         self._lanes: dict[str, _Lane] = {}
         self._waiting = 0
         self._has_lane = asyncio.Event()
-        self._has_room = asyncio.Event()
+        self._has_moved = asyncio.Event()
 
-    async def run(self) -> None:
-        """Deliver until the backend is closed, and then what still waits."""
-        async with asyncio.TaskGroup() as tasks:
-            wide = tasks.create_task(self._serve_lanes())
-            async for envelope in self._backend.listen():
-                await self._take(envelope)
-            while self._lanes:
-                self._has_room.clear()
-                await self._has_room.wait()
-            wide.cancel()
-
-    async def _take(self, envelope: Envelope) -> None:
+    def take(self, envelope: Envelope) -> None:
+        """See `Listener.take`: what can go out at once goes out at once."""
         topic = topic_of(envelope)
         lane = self._lanes.get(topic)
         if lane is None:
-            if not (isinstance(envelope, Published) and self._fanout.is_wide(topic)):
-                await self._deliver(envelope)
+            if not self._is_long(envelope, topic):
+                self._deliver(envelope)
                 return
             lane = self._lanes[topic] = _Lane()
             self._has_lane.set()
         lane.waiting.append(envelope)
         self._waiting += 1
-        while self._waiting > _MAX_WAITING:
-            self._has_room.clear()
-            await self._has_room.wait()
+
+    def has_room(self) -> bool:
+        """See `Listener.has_room`."""
+        return self._waiting < _MAX_WAITING
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serve the wide topics until told to stop, and then what still waits."""
+        serving = asyncio.create_task(self._serve_lanes())
+        await stop.wait()
+        while self._lanes:
+            self._has_moved.clear()
+            await self._has_moved.wait()
+        serving.cancel()
+
+    def _is_long(self, envelope: Envelope, topic: str) -> bool:
+        """Whether an envelope cannot go out at once: it takes many steps, or waits for a session."""
+        if isinstance(envelope, Published):
+            return self._fanout.is_wide(topic)
+        return isinstance(envelope, SubscriptionReplaced) and bool(envelope.newly_granted)
 
     async def _serve_lanes(self) -> None:
         while await self._has_lane.wait():
@@ -116,11 +122,11 @@ class Delivering:
         self._note(part or ())
         if lane.parts is None and not lane.waiting:
             del self._lanes[topic]
-        self._has_room.set()
+        self._has_moved.set()
 
-    async def _deliver(self, envelope: Envelope) -> None:
+    def _deliver(self, envelope: Envelope) -> None:
         try:
-            for part in await self._parts(envelope):
+            for part in self._fanout.deliver(envelope, None, self._clock.monotonic()):
                 self._note(part)
         except Exception as error:
             self._note(self._failed(topic_of(envelope), error))

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from datetime import datetime
 
     from fhircast_hub.protocol.channel_state import CloseReason
@@ -101,6 +100,18 @@ class BackendLimits:
     topic_idle_seconds: float = 600
 
 
+class Listener(Protocol):
+    """Who hears what is committed."""
+
+    def take(self, envelope: Envelope) -> None:
+        """Take one envelope; it must neither fail nor wait."""
+        ...
+
+    def has_room(self) -> bool:
+        """Tell whether it keeps up; else nothing more is to be committed for now."""
+        ...
+
+
 class Backend(Protocol):
     """Sessions and subscriptions of all topics.
 
@@ -108,11 +119,12 @@ class Backend(Protocol):
 
     1. `commit` keeps the new session and publishes the broadcast in one atomic step, or does
        neither. What returned True survives whatever the implementation says it survives.
-    2. `listen` yields the envelopes of one topic in commit order, at every process alike.
+    2. The listener takes the envelopes of one topic in commit order, at every process alike.
     3. A record or session that was not renewed until its time disappears by itself.
 
     Attributes:
-        is_immediate: No method but `listen` ever waits for anything.
+        is_immediate: No method ever waits for anything, and what is committed was taken by the
+            listener before the commit returns.
     """
 
     is_immediate: bool
@@ -151,8 +163,8 @@ class Backend(Protocol):
         """
         ...
 
-    def listen(self) -> AsyncIterator[Envelope]:
-        """Yield what is committed from now on, until `close`. One listener per process."""
+    def listen(self, listener: Listener) -> None:
+        """Hand what is committed from now on to the one listener of this process, until `close`."""
         ...
 
     async def add(self, subscription: Subscription) -> None:
@@ -190,5 +202,5 @@ class Backend(Protocol):
         ...
 
     async def close(self) -> None:
-        """End `listen` and let go of everything."""
+        """Hand on nothing more and let go of everything."""
         ...
