@@ -93,7 +93,7 @@ class Delivering:
         serving.cancel()
 
     def _is_long(self, envelope: Envelope, topic: str) -> bool:
-        """Whether an envelope cannot go out at once: it takes many steps, or waits for a session."""
+        """Whether an envelope does not go out at once: it takes many steps, or needs a session."""
         if isinstance(envelope, Published):
             return self._fanout.is_wide(topic)
         return isinstance(envelope, SubscriptionReplaced) and bool(envelope.newly_granted)
