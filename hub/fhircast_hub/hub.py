@@ -401,7 +401,7 @@ class Hub:
                 rules=self._rules.session,
             )
             if decision.broadcast is None or await self._backend.commit(
-                notification.topic, session.revision, replace(decision, only_for=only_for)
+                notification.topic, session.revision, decision.for_only(only_for)
             ):
                 _log_remarks(notification.topic, decision.remarks)
                 return decision.answer

@@ -21,6 +21,7 @@ from fhircast_hub.protocol.channel_state import CloseReason
 from fhircast_hub.protocol.errors import LimitReached
 from fhircast_hub.protocol.session import Accepted, Decision, Session
 from fhircast_hub.protocol.subscription import Subscription
+from msgspec.structs import replace as changed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -116,7 +117,7 @@ async def test_an_envelope_tells_what_the_decision_told(backend: Backend) -> Non
     async with listening(backend) as heard:
         await backend.make_topic(TOPIC, "v0", now=NOON)
         revision, decision = await decided(backend, 1)
-        decision = replace(decision, is_resend=True, only_for="user|client")
+        decision = changed(decision, is_resend=True, only_for="user|client")
         assert await backend.commit(TOPIC, revision, decision)
     [envelope] = heard
     assert isinstance(envelope, Published)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from uuid import UUID
 
 import pytest
@@ -23,6 +22,7 @@ from builders import (
 )
 from fhircast_hub.protocol.derive import contexts_of, derived_id, derived_opens, is_derived_from
 from fhircast_hub.protocol.messages import EventNotification, encode_notification
+from msgspec.structs import replace
 
 REPORT_ONLY = event("DiagnosticReport-open", item(REPORT), ref("Patient/pt-1", "patient"))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import count
 from typing import Any
 
@@ -39,6 +38,7 @@ from fhircast_hub.protocol.errors import (
 from fhircast_hub.protocol.messages import EventNotification, encode_notification
 from fhircast_hub.protocol.session import Rules, Session
 from fhircast_hub.protocol.views import encode_current_context
+from msgspec.structs import replace
 
 OPEN = Rules(dialects=frozenset({Dialect.OPEN_WITHOUT_REPORT}))
 VERSION = Rules(dialects=frozenset({Dialect.UPDATE_WITHOUT_VERSION}))

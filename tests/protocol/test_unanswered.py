@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from fhircast_hub.protocol.delivery import Delivery
 from fhircast_hub.protocol.events import parse_event_name
 from fhircast_hub.protocol.unanswered import Kept, Unanswered
+from msgspec.structs import replace
 
 NAME = parse_event_name("Patient-open")
 

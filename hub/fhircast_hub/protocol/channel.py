@@ -9,9 +9,12 @@ Times are seconds of a monotonic clock, as `float`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec.structs import replace
 
 from fhircast_hub.protocol.channel_state import CloseReason, State, Step, next_state
 from fhircast_hub.protocol.delivery import NOTHING_SHOWN, Delivery, news
@@ -50,8 +53,7 @@ class ChannelRules:
     max_held_bytes: int = 4 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True, gc=False):
     """What the wrapper has to do after a step.
 
     Attributes:

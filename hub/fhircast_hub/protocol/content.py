@@ -6,15 +6,15 @@ the parts that an update touches, so an update costs by its own size and not by 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Raw
 
+from fhircast_hub.protocol.decoding import decode_part
 from fhircast_hub.protocol.errors import InvalidRequest
 from fhircast_hub.protocol.links import check_links
-from fhircast_hub.protocol.messages import ResourceHead, decode_part, reference_key
+from fhircast_hub.protocol.notification import ResourceHead, reference_key, target_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -24,8 +24,7 @@ _SPLIT_ABOVE = 48
 """Resources per part at which the parts are split in four: copying one of them stays cheap."""
 
 
-@dataclass(frozen=True, slots=True)
-class SharedResource:
+class SharedResource(msgspec.Struct, frozen=True, gc=False):
     """One resource of the content.
 
     Attributes:
@@ -38,14 +37,19 @@ class SharedResource:
     full_url: str
     order: int
 
+    def __repr__(self) -> str:
+        return f"<SharedResource {self.order}>"  # nothing of the resource
 
-@dataclass(frozen=True, slots=True)
-class Change:
+
+class Change(msgspec.Struct, frozen=True, gc=False):
     """What one Bundle entry does: `resource` takes the place of `key`, or b"" removes it."""
 
     key: str
     resource: bytes
     full_url: str = ""
+
+    def __repr__(self) -> str:
+        return f"<Change of {self.key}>"  # nothing of the resource
 
 
 class Content:
@@ -113,6 +117,10 @@ class Content:
         return Content(tuple(parts), self._count, self._next_order)
 
 
+EMPTY = Content()
+"""Nothing shared yet."""
+
+
 class _Request(msgspec.Struct, frozen=True):
     method: str
     url: str = ""
@@ -133,8 +141,19 @@ class _Bundle(msgspec.Struct, frozen=True):
     link: Raw = Raw()
 
 
-@dataclass(frozen=True, slots=True)
-class UpdateRules:
+class _BundleEntryHead(msgspec.Struct, frozen=True):
+    resource: ResourceHead | None = None
+
+
+class _BundleHeads(msgspec.Struct, frozen=True):
+    entry: list[_BundleEntryHead] = []
+
+
+_bundle_in = msgspec.json.Decoder(_Bundle).decode
+_heads_in = msgspec.json.Decoder(_BundleHeads).decode
+
+
+class UpdateRules(msgspec.Struct, frozen=True, gc=False):
     """What a site decides about updates.
 
     Attributes:
@@ -164,43 +183,62 @@ def parse_updates(
 
     Spec: 2.10, 3.6.3; CONT-05, CONT-09 … CONT-13, D-05, D-06.
     """
-    parsed = decode_part(bundle, _Bundle, "updates.resource", "CONT-09")
+    parsed = _parse_bundle(bundle)
     if parsed.resource_type != "Bundle":
         raise InvalidRequest("updates.resource", "not a Bundle", rule="CONT-08")
     if parsed.type != "transaction":
         raise InvalidRequest("updates.type", "must be transaction", rule="CONT-09")
     if parsed.link:
         raise InvalidRequest("updates.link", "not allowed", rule="CONT-09")
-    changes = []
-    seen = set()
+    changes: dict[str, Change] = {}
+    heads = _heads(bundle, parsed)
     for position, entry in enumerate(parsed.entry):
-        change = _change(entry, f"updates.entry[{position}]", opened, rules)
-        if change.key in seen:
-            raise InvalidRequest(
-                f"updates.entry[{position}]", "its resource occurs twice", rule="CONT-09"
-            )
-        seen.add(change.key)
-        changes.append(change)
-    return tuple(changes)
+        field = f"updates.entry[{position}]"
+        change = _change(entry, field, opened, rules, heads[position])
+        if change.key in changes:
+            raise InvalidRequest(field, "its resource occurs twice", rule="CONT-09")
+        changes[change.key] = change
+    return tuple(changes.values())
+
+
+def _parse_bundle(bundle: bytes) -> _Bundle:
+    try:
+        return _bundle_in(bundle)
+    except (ValueError, RecursionError):
+        return decode_part(bundle, _Bundle, "updates.resource", "CONT-09")  # says what is wrong
+
+
+def _heads(bundle: bytes, parsed: _Bundle) -> list[ResourceHead | None]:
+    """Return what to look at in each resource, None where that is to be found entry by entry."""
+    try:
+        return [it.resource for it in _heads_in(bundle).entry]
+    except ValueError:
+        return [None] * len(parsed.entry)
 
 
 def _change(
-    entry: _BundleEntry, field: str, opened: Mapping[str, bytes], rules: UpdateRules
+    entry: _BundleEntry,
+    field: str,
+    opened: Mapping[str, bytes],
+    rules: UpdateRules,
+    head: ResourceHead | None,
 ) -> Change:
     if entry.search or entry.response:
         raise InvalidRequest(field, "search and response are not allowed", rule="CONT-10")
-    if entry.request.method == "DELETE":
+    method, url = entry.request.method, entry.request.url
+    if method == "DELETE":
         return _removal(entry, field, opened)
-    if entry.request.method not in ({"PUT"} if rules.refuses_post else {"PUT", "POST"}):
+    if method != "PUT" and (method != "POST" or rules.refuses_post):
         raise InvalidRequest(f"{field}.request.method", "must be PUT or DELETE", rule="CONT-12")
     if not entry.resource:
         raise InvalidRequest(f"{field}.resource", "missing", rule="CONT-10")
-    head = decode_part(entry.resource, ResourceHead, f"{field}.resource", "CONT-10")
+    if head is None:
+        head = decode_part(entry.resource, ResourceHead, f"{field}.resource", "CONT-10")
     if not head.resource_type or not head.id:
         raise InvalidRequest(f"{field}.resource", "has no resourceType or no id", rule="CONT-10")
-    key = f"{head.resource_type}/{head.id}"
-    if entry.request.method == "PUT" and entry.request.url not in {"", key}:
-        _require_same_target(entry.request.url, key, f"{field}.request.url")
+    key = target_of(head)
+    if method == "PUT" and url and url != key:
+        _require_same_target(url, key, f"{field}.request.url")
     if opened.get(key):
         check_links(
             head.resource_type,

@@ -8,9 +8,10 @@ goes out again, since a duplicate does less harm than another patient on the scr
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from fhircast_hub.protocol.derive import DERIVED_EVENTS, Derive, contexts_of, derived_opens
 from fhircast_hub.protocol.events import EventKind, EventName
@@ -27,8 +28,7 @@ NOTHING_SHOWN: Mapping[str, str] = {}
 """Nothing, or nothing that the hub could be sure of."""
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(msgspec.Struct, frozen=True, gc=False):
     """An event in one subscriber's spelling.
 
     Attributes:

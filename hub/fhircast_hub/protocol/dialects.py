@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import Raw
 
+from fhircast_hub.protocol.decoding import decode_part
 from fhircast_hub.protocol.errors import InvalidRequest
 from fhircast_hub.protocol.events import EventKind
-from fhircast_hub.protocol.messages import decode_part, literal_reference, reference_key
+from fhircast_hub.protocol.notification import literal_reference, reference_key
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from fhircast_hub.protocol.messages import ContextEntry, EventNotification
+    from fhircast_hub.protocol.notification import ContextEntry, EventNotification
     from fhircast_hub.protocol.session import Session
 
 _REPORT = "DiagnosticReport"
@@ -80,7 +81,7 @@ def anchor_in_dialect(
     Raises:
         InvalidRequest: A report-less request does not name exactly one study.
     """
-    if notification.name.anchor_type != _REPORT:
+    if not dialects or notification.name.anchor_type != _REPORT:
         return None
     used = dialects_used(notification, dialects)
     reports = notification.entries("report")

@@ -8,9 +8,10 @@ infrastructure events, or a reverse-domain name without dash (EVT-13).
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
+
+import msgspec
 
 from fhircast_hub.protocol.errors import InvalidRequest
 from fhircast_hub.protocol.fhir_types import RESOURCE_TYPES
@@ -22,6 +23,8 @@ MAX_NAME_LENGTH = 128
 class EventKind(Enum):
     """What an event does to a session."""
 
+    __hash__ = object.__hash__  # each is there once; the hash of their names is slow
+
     OPEN = "open"
     CLOSE = "close"
     UPDATE = "update"
@@ -30,8 +33,7 @@ class EventKind(Enum):
     PROPRIETARY = "proprietary"
 
 
-@dataclass(frozen=True, slots=True)
-class EventName:
+class EventName(msgspec.Struct, frozen=True, gc=False):
     """One event name.
 
     Attributes:
@@ -39,21 +41,17 @@ class EventName:
         key: The spelling for comparisons, lower case.
         kind: What the event does to a session.
         anchor_type: Resource type of the anchor context; None for events without one.
+        anchor_key: Its key in the context array, "" for events without an anchor (EVT-14).
     """
 
     spelling: str
     key: str
     kind: EventKind
     anchor_type: str | None = None
-
-    @property
-    def anchor_key(self) -> str:
-        """Key of the anchor in the context array; "" for events without an anchor (EVT-14)."""
-        return context_key(self.anchor_type) if self.anchor_type else ""
+    anchor_key: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class CatalogueEntry:
+class CatalogueEntry(msgspec.Struct, frozen=True):
     """One row of the standard's event catalogue.
 
     Attributes:
@@ -142,7 +140,8 @@ def parse_event_name(text: str) -> EventName:
     resource, dash, suffix = key.partition("-")
     if dash and suffix in _CONTEXT_KINDS and resource in _RESOURCE_TYPE_BY_LOWER:
         anchor_type = _RESOURCE_TYPE_BY_LOWER[resource]
-        return EventName(f"{anchor_type}-{suffix}", key, _CONTEXT_KINDS[suffix], anchor_type)
+        spelling, kind = f"{anchor_type}-{suffix}", _CONTEXT_KINDS[suffix]
+        return EventName(spelling, key, kind, anchor_type, context_key(anchor_type))
     if _REVERSE_DOMAIN.fullmatch(text):
         return EventName(text, key, EventKind.PROPRIETARY)
     raise InvalidRequest(

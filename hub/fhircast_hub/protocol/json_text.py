@@ -19,7 +19,9 @@ MAX_DEPTH = 64
 _TWICE = "a name occurs twice in one object"
 _TO_BRACKETS = bytes.maketrans(b"{}", b"[]")
 _ALL_ELSE = bytes(set(range(256)) - set(b'{}[]"'))
+_ALL_BUT_MARKS = bytes(set(range(256)) - set(b"{}[]:"))
 _STRING = re.compile(rb'"[^"]*"')
+_encode_sorted = msgspec.json.Encoder(order="sorted").encode
 _TOO_DEEP = f"more than {MAX_DEPTH} objects and arrays within each other"
 
 
@@ -52,25 +54,27 @@ def canonical_json(text: bytes, value: object) -> bytes:
     Raises:
         AmbiguousJson: A name occurs twice in an object, or the nesting is too deep.
     """
-    canonical = msgspec.json.encode(value, order="sorted")
-    _check_depth(canonical)
+    canonical = _encode_sorted(value)
+    # One pass over the text finds what could be names and nesting: there is more of both in the
+    # text than in the value, whose strings hold some of these marks.
+    marks = text.translate(_TO_BRACKETS, _ALL_BUT_MARKS)
+    if marks.count(b"[") > MAX_DEPTH:
+        _check_depth(canonical)
     # Every name has its colon, so a value that lost one has fewer of them than its text. Only a
     # colon written as an escape could make up for that; then the text is read once more, slowly.
-    if b"\\u003" in text:
+    if 0x5C in text and b"\\u003" in text:  # looking for one byte costs nearly nothing
         json.loads(text, object_pairs_hook=_check_names, parse_int=str, parse_float=str)
-    elif text.count(b":") != canonical.count(b":"):
+    elif marks.count(b":") != canonical.count(b":"):
         raise AmbiguousJson(_TWICE)
     return canonical
 
 
 def _check_depth(canonical: bytes) -> None:
     """Peel the brackets off, one level at a time: walking the values would cost four times more."""
-    brackets = canonical.translate(_TO_BRACKETS, _ALL_ELSE)
-    if brackets.count(b"[") <= MAX_DEPTH:
-        return
+    unescaped = canonical
     if b"\\" in canonical:
         unescaped = canonical.replace(b"\\\\", b"").replace(b'\\"', b"")
-        brackets = unescaped.translate(_TO_BRACKETS, _ALL_ELSE)
+    brackets = unescaped.translate(_TO_BRACKETS, _ALL_ELSE)
     brackets = _STRING.sub(b"", brackets.replace(b'""', b""))
     for _ in range(MAX_DEPTH):
         brackets = brackets.replace(b"[]", b"")

@@ -6,11 +6,12 @@ would be and what to broadcast, or raises, and then nothing has happened at all.
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from fhircast_hub.protocol.content import parse_updates
+from msgspec.structs import replace
+
+from fhircast_hub.protocol.anchors import anchor_of, require_keys
+from fhircast_hub.protocol.content import EMPTY, parse_updates
 from fhircast_hub.protocol.derive import is_derived_from
 from fhircast_hub.protocol.dialects import (
     Dialect,
@@ -31,16 +32,8 @@ from fhircast_hub.protocol.errors import (
 from fhircast_hub.protocol.events import SYNC_ERROR, EventKind, required_keys
 from fhircast_hub.protocol.links import patient_named
 from fhircast_hub.protocol.profiles import profile_faults
+from fhircast_hub.protocol.remembered import RecentEvents
 from fhircast_hub.protocol.selection import without_unknown
-from fhircast_hub.protocol.syncerror import check_sync_error, failed_event_id
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from datetime import datetime
-
-    from fhircast_hub.protocol.messages import ContextEntry, EventNotification
-
-
 from fhircast_hub.protocol.session import (
     Accepted,
     Decision,
@@ -49,6 +42,15 @@ from fhircast_hub.protocol.session import (
     Rules,
     Session,
 )
+from fhircast_hub.protocol.syncerror import check_sync_error, failed_event_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from fhircast_hub.protocol.notification import EventNotification
+
+__all__ = ["anchor_of", "decide"]
 
 
 def decide(
@@ -76,30 +78,26 @@ def decide(
 
     Spec: 2.6, 2.9, 2.10; EVT-*, TAB-*, CONT-*, SEL-*, D-11, D-26 … D-29.
     """
-    known = session.remembered.get(notification.id)
+    known = RecentEvents.of(session.remembered).find(notification.id)
     if known is not None:
         return _again(session, notification, known, rules)
-    if (notification.happened_at - now).total_seconds() > rules.max_clock_ahead_seconds:
-        raise InvalidRequest("timestamp", "lies in the future", rule="D-27")
-    used = dialects_used(notification, rules.dialects)
+    if notification.happened_at > now:
+        ahead = notification.happened_at - now
+        if ahead.total_seconds() > rules.max_clock_ahead_seconds:
+            raise InvalidRequest("timestamp", "lies in the future", rule="D-27")
+    used = dialects_used(notification, rules.dialects) if rules.dialects else ()
     keys = required_keys(notification.name, ira=rules.ira)
-    _require_keys(notification, required_in_dialect(keys, notification, used))
+    require_keys(notification, required_in_dialect(keys, notification, used))
     faults = profile_faults(notification)
     if faults and rules.refuses_profile_faults:
         raise faults[0]
     judge = _JUDGES[notification.name.kind]
     decision = judge(session, notification, version_id, rules)
-    remarks = (*(f"dialect {it.value}" for it in used), *(f"{it.rule} {it}" for it in faults))
-    return replace(_remember(decision, notification, rules.remembered_ids), remarks=tuple(remarks))
-
-
-def anchor_of(notification: EventNotification) -> str:
-    """Return the anchor ("Type/id") that a context change names.
-
-    Raises:
-        InvalidRequest: The anchor is missing, of another type, or has no id (EVT-14, EVT-15).
-    """
-    return _anchor_entry(notification).target
+    remarks: tuple[str, ...] = ()
+    if used or faults:
+        remarks = (*(f"dialect {it.value}" for it in used), *(f"{it.rule} {it}" for it in faults))
+    after = _remember(decision, notification, rules.remembered_ids)
+    return replace(decision, session=after, remarks=remarks)
 
 
 def _again(
@@ -112,7 +110,9 @@ def _again(
     if resent is None:
         return Decision(session, None, known.answer)
     # The flag falls with the broadcast: whoever is still out of step raises a new SyncError.
-    cleared = {**session.remembered, notification.id: replace(known, out_of_sync=False)}
+    cleared = RecentEvents.of(session.remembered).changed(
+        notification.id, replace(known, out_of_sync=False)
+    )
     session = replace(session, remembered=cleared, revision=session.revision + 1)
     return Decision(session, resent, known.answer, is_resend=True)
 
@@ -136,27 +136,32 @@ def _open(
         return _home(session, notification, version_id)
     anchor = anchor_in_dialect(session, notification, rules.dialects)
     if anchor is None:
-        anchor = _anchor_entry(notification, as_resource=True).target
+        anchor = anchor_of(notification, as_resource=True)
     known = session.contexts.get(anchor)
     if known is None and len(session.contexts) >= rules.max_open_contexts:
         raise LimitReached(
             f"context: {rules.max_open_contexts} contexts are open; close one first", rule="TAB-01"
         )
     patient = patient_named(notification)
-    opened = OpenContext(notification, version_id, patient=patient)
+    is_newest = _is_newest_open(session, notification)
+    content, prior_version_id = EMPTY, ""
     if known is not None:
         if known.patient and patient and known.patient != patient:
             raise PatientChanged(notification.name.spelling)
-        if not _is_newest_open(session, notification):
+        if not is_newest:
             # Subscribers pass an older open over (EVT-10), so it must not move any version either.
             broadcast = notification.with_versions(known.version_id)
             return _accepted(session, broadcast, known.version_id)
-        opened = replace(opened, content=known.content, patient=patient or known.patient)
-    broadcast = notification.with_versions(version_id, known.version_id if known else "")
-    others = {key: value for key, value in session.contexts.items() if key != anchor}
-    after = replace(session, contexts={**others, anchor: replace(opened, opened=broadcast)})
-    if _is_newest_open(session, notification):
-        after = replace(after, current=anchor, home=None)
+        content, prior_version_id = known.content, known.version_id
+        patient = patient or known.patient
+    broadcast = notification.with_versions(version_id, prior_version_id)
+    contexts = dict(session.contexts)
+    contexts.pop(anchor, None)  # the newest open comes last
+    contexts[anchor] = OpenContext(broadcast, version_id, content, patient)
+    if is_newest:
+        after = replace(session, contexts=contexts, current=anchor, home=None)
+    else:
+        after = replace(session, contexts=contexts)
     return _accepted(after, broadcast, version_id)
 
 
@@ -229,9 +234,8 @@ def _select(
     # D-10: a selection makes no version; it shows the current one so that gaps are noticed.
     broadcast = notification.with_versions(known.version_id)
     sent = without_unknown(broadcast, known.holds) if rules.ira else broadcast
-    decision = _accepted(session, sent)
     status = 202 if sent is broadcast else 206
-    return replace(decision, answer=replace(decision.answer, status=status))
+    return Decision(session, sent, Accepted(sent.id, status=status))
 
 
 def _infrastructure(
@@ -247,7 +251,9 @@ def _infrastructure(
     remembered = session.remembered.get(failed)
     if remembered is None:
         return _accepted(session, notification)
-    marked = {**session.remembered, failed: replace(remembered, out_of_sync=True)}
+    marked = RecentEvents.of(session.remembered).changed(
+        failed, replace(remembered, out_of_sync=True)
+    )
     return _accepted(replace(session, remembered=marked), notification)
 
 
@@ -271,21 +277,19 @@ def _accepted(session: Session, broadcast: EventNotification, version_id: str = 
     return Decision(session, broadcast, Accepted(broadcast.id, version_id))
 
 
-def _remember(decision: Decision, notification: EventNotification, limit: int) -> Decision:
+def _remember(decision: Decision, notification: EventNotification, limit: int) -> Session:
     """Count the request and keep its id, forgetting the oldest beyond the limit."""
-    remembered = dict(decision.session.remembered)
-    remembered[notification.id] = Remembered(notification.digest, decision.answer)
-    while len(remembered) > limit:
-        del remembered[next(iter(remembered))]
-    session = replace(
-        decision.session, remembered=remembered, revision=decision.session.revision + 1
+    session = decision.session
+    remembered = RecentEvents.of(session.remembered).added(
+        notification.id, Remembered(notification.digest, decision.answer), limit
     )
-    return replace(decision, session=session)
+    return replace(session, remembered=remembered, revision=session.revision + 1)
 
 
 def _is_newest_open(session: Session, notification: EventNotification) -> bool:
     """D-27: an open counts if it is not older than the one that established what is shown now."""
-    return session.opened_at is None or notification.happened_at >= session.opened_at
+    opened_at = session.opened_at
+    return opened_at is None or notification.happened_at >= opened_at
 
 
 def _closed_anchors(
@@ -307,30 +311,3 @@ def _open_anchor(
     if anchor not in session.contexts:
         raise ContextNotOpen(notification.name.spelling)
     return anchor, session.contexts[anchor]
-
-
-def _anchor_entry(notification: EventNotification, *, as_resource: bool = False) -> ContextEntry:
-    name = notification.name
-    entry = notification.entries(name.anchor_key)[0]
-    field_name = f"context.{name.anchor_key}"
-    if as_resource and entry.head is None:
-        raise InvalidRequest(field_name, "has no resource", rule="EVT-15")
-    if not entry.target.startswith(f"{name.anchor_type}/"):
-        raise InvalidRequest(field_name, f"is no {name.anchor_type} with an id", rule="EVT-15")
-    return entry
-
-
-def _require_keys(notification: EventNotification, keys: tuple[str, ...]) -> None:
-    """Pass if the context array holds these keys, and nothing in it can be read two ways."""
-    counts = Counter(entry.key for entry in notification.context)
-    if notification.name.kind is EventKind.PROPRIETARY:
-        return  # EVT-13: what it means is between those who know it
-    for key in keys:
-        if not counts[key]:
-            raise InvalidRequest(f"context.{key}", "missing", rule="EVT-14, EVT-15")
-    for key in {notification.name.anchor_key, "patient"}:
-        if counts[key] > 1:
-            raise InvalidRequest(f"context.{key}", "occurs more than once", rule="EVT-16")
-    for entry in notification.entries("patient"):
-        if entry.head is not None and entry.head.resource_type != "Patient":
-            raise InvalidRequest("context.patient", "is no Patient", rule="EVT-15")

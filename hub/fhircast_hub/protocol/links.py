@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from fhircast_hub.protocol.decoding import decode_part
 from fhircast_hub.protocol.errors import AnchorLinkBroken
-from fhircast_hub.protocol.messages import decode_part, reference_key
+from fhircast_hub.protocol.notification import reference_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from fhircast_hub.protocol.messages import EventNotification
+    from fhircast_hub.protocol.notification import EventNotification
 
 _UID_SYSTEM = "urn:dicom:uid"
 
@@ -84,14 +85,15 @@ def patient_named(opened: EventNotification) -> str:
 
     Spec: 2.10, RAD-148; D-11.
     """
-    subjects = (
-        _subject_of(it.resource)
-        for key in (opened.name.anchor_key, "study")
-        for it in opened.entries(key)
-        if it.head is not None
-    )
-    named = (*(it.target for it in opened.entries("patient")), *subjects)
-    return next((it for it in named if it.startswith("Patient/")), "")
+    for entry in opened.entries("patient"):
+        if entry.target.startswith("Patient/"):
+            return entry.target
+    for key in (opened.name.anchor_key, "study"):
+        for entry in opened.entries(key):
+            subject = _subject_of(entry.resource) if entry.head is not None else ""
+            if subject.startswith("Patient/"):
+                return subject
+    return ""
 
 
 def _subject_of(resource: bytes) -> str:

@@ -6,28 +6,21 @@ nothing that its subscribers could use: a missing element reads as "not availabl
 
 from __future__ import annotations
 
-from collections import Counter
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Raw
 
+from fhircast_hub.protocol.decoding import decode_part
 from fhircast_hub.protocol.errors import InvalidRequest
 from fhircast_hub.protocol.events import EventKind, context_key
-from fhircast_hub.protocol.messages import decode_part, reference_key
+from fhircast_hub.protocol.notification import reference_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-    from fhircast_hub.protocol.messages import ContextEntry, EventNotification
-
-_KEYS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
-    "Patient": (frozenset({"patient"}), frozenset()),
-    "Encounter": (frozenset({"encounter", "patient"}), frozenset()),
-    "ImagingStudy": (frozenset({"study"}), frozenset({"patient", "encounter"})),
-    "DiagnosticReport": (frozenset({"report", "patient"}), frozenset({"study", "encounter"})),
-}
-"""Keys of the catalogued opens and closes: those that must and those that may be there."""
+    from fhircast_hub.protocol.notification import ContextEntry, EventNotification
 
 _ANYWHERE = "extension"
 """GEN-04: may stand in every context array."""
@@ -53,6 +46,51 @@ class _Profiled(msgspec.Struct, frozen=True):
     based_on: list[Raw] = msgspec.field(name="basedOn", default_factory=list)
 
 
+class _Item(msgspec.Struct, frozen=True):
+    resource: _Profiled | None = None
+
+
+_items_in = msgspec.json.Decoder(list[_Item]).decode
+
+
+class _Keys:
+    """Keys of a catalogued open or close: those that must and those that may be there."""
+
+    def __init__(self, *required: str, optional: tuple[str, ...] = ()) -> None:
+        self.required = frozenset(required)
+        self.allowed = self.required | {*optional, _ANYWHERE}
+
+
+_KEYS = {
+    "Patient": _Keys("patient"),
+    "Encounter": _Keys("encounter", "patient"),
+    "ImagingStudy": _Keys("study", optional=("patient", "encounter")),
+    "DiagnosticReport": _Keys("report", "patient", optional=("study", "encounter")),
+}
+
+
+class _Elements:
+    """Elements that a resource must have, by the rule of this name."""
+
+    def __init__(self, rule: str, *names: str) -> None:
+        self.rule = rule
+        self.names = names
+        self.of: Callable[[_Profiled], tuple[object, ...]] = attrgetter(
+            *({"class": "class_"}.get(it, it) for it in names)
+        )
+
+
+_ELEMENTS = {
+    EventKind.OPEN: {
+        "Patient": _Elements("PROF-01", "id", "identifier"),
+        "Encounter": _Elements("PROF-04", "id", "identifier", "status", "class", "subject"),
+        "ImagingStudy": _Elements("PROF-05", "id", "identifier", "status", "subject"),
+        "DiagnosticReport": _Elements("PROF-08", "id", "status", "subject"),
+    },
+    EventKind.CLOSE: {"Encounter": _Elements("PROF-04", "id", "status", "class", "subject")},
+}
+
+
 def profile_faults(notification: EventNotification) -> list[InvalidRequest]:
     """Return what an open or close lacks, or has too much, by the profiles of its event.
 
@@ -60,59 +98,67 @@ def profile_faults(notification: EventNotification) -> list[InvalidRequest]:
 
     Spec: 3.3 … 3.6 and the profiles; EVT-16, PROF-01, PROF-04, PROF-05, PROF-08, PROF-09.
     """
-    if notification.name.kind not in {EventKind.OPEN, EventKind.CLOSE}:
+    elements_of = _ELEMENTS.get(notification.name.kind)
+    if elements_of is None:
         return []
-    faults = list(_key_faults(notification))
-    for entry in notification.context:
-        if entry.head is not None:
-            faults += _resource_faults(entry, notification)
+    faults = _key_faults(notification)
+    for entry, resource in zip(notification.context, _resources(notification), strict=True):
+        elements = elements_of.get(entry.head.resource_type) if entry.head is not None else None
+        if elements is not None:
+            faults += _resource_faults(entry, resource, elements, notification)
     return faults
 
 
-def _key_faults(notification: EventNotification) -> Iterator[InvalidRequest]:
+def _resources(notification: EventNotification) -> list[_Profiled | None]:
+    """Return the resource of each item; None for all if one of them has another shape."""
+    try:
+        return [it.resource for it in _items_in(notification.event["context"])]
+    except msgspec.ValidationError:
+        return [None] * len(notification.context)
+
+
+def _key_faults(notification: EventNotification) -> list[InvalidRequest]:
     if notification.name.anchor_type is None:  # Home-open
-        if notification.context:
-            yield InvalidRequest("context", "must be empty", rule="INF-04")
-        return
-    if notification.name.anchor_type not in _KEYS:
-        return
-    required, optional = _KEYS[notification.name.anchor_type]
-    counts = Counter(entry.key for entry in notification.context)
-    for key in sorted(required - counts.keys()):
-        yield InvalidRequest(f"context.{key}", "missing", rule="EVT-16")
-    if counts.keys() - required - optional - {_ANYWHERE}:
-        yield InvalidRequest("context", "holds a key that the event does not have", rule="EVT-16")
-    if counts["encounter"] > 1:
-        yield InvalidRequest("context.encounter", "occurs more than once", rule="PROF-09")
+        is_empty = not notification.context
+        return [] if is_empty else [InvalidRequest("context", "must be empty", rule="INF-04")]
+    known = _KEYS.get(notification.name.anchor_type)
+    if known is None:
+        return []
+    keys = [entry.key for entry in notification.context]
+    missing = known.required.difference(keys)
+    faults = [InvalidRequest(f"context.{it}", "missing", rule="EVT-16") for it in sorted(missing)]
+    if not known.allowed.issuperset(keys):
+        faults.append(
+            InvalidRequest("context", "holds a key that the event does not have", rule="EVT-16")
+        )
+    if keys.count("encounter") > 1:
+        faults.append(InvalidRequest("context.encounter", "occurs more than once", rule="PROF-09"))
+    return faults
 
 
 def _resource_faults(
-    entry: ContextEntry, notification: EventNotification
-) -> Iterator[InvalidRequest]:
+    entry: ContextEntry,
+    resource: _Profiled | None,
+    elements: _Elements,
+    notification: EventNotification,
+) -> list[InvalidRequest]:
     resource_type = entry.head.resource_type if entry.head else ""
-    rule = _RULES.get((resource_type, notification.name.kind))
-    if rule is None:
-        return
     where = f"context.{context_key(resource_type)}"
-    try:
-        resource = decode_part(entry.resource, _Profiled, where, rule[0])
-    except InvalidRequest as fault:
-        yield fault
-        return
-    for element in rule[1]:
-        if not getattr(resource, {"class": "class_"}.get(element, element)):
-            yield InvalidRequest(f"{where}.{element}", "missing", rule=rule[0])
-    yield from _further_faults(resource_type, resource, where, notification)
-
-
-_RULES: dict[tuple[str, EventKind], tuple[str, tuple[str, ...]]] = {
-    ("Patient", EventKind.OPEN): ("PROF-01", ("id", "identifier")),
-    ("Encounter", EventKind.OPEN): ("PROF-04", ("id", "identifier", "status", "class", "subject")),
-    ("Encounter", EventKind.CLOSE): ("PROF-04", ("id", "status", "class", "subject")),
-    ("ImagingStudy", EventKind.OPEN): ("PROF-05", ("id", "identifier", "status", "subject")),
-    ("DiagnosticReport", EventKind.OPEN): ("PROF-08", ("id", "status", "subject")),
-}
-"""Resource and kind of event -> rule, and the elements that must be there."""
+    if resource is None:
+        try:
+            resource = decode_part(entry.resource, _Profiled, where, elements.rule)
+        except InvalidRequest as fault:
+            return [fault]
+    values = elements.of(resource)
+    faults = []
+    if not all(values):
+        faults = [
+            InvalidRequest(f"{where}.{name}", "missing", rule=elements.rule)
+            for name, value in zip(elements.names, values, strict=True)
+            if not value
+        ]
+    faults.extend(_further_faults(resource_type, resource, where, notification))
+    return faults
 
 
 def _further_faults(

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import Raw
 
-from fhircast_hub.protocol.messages import literal_reference, reference_key
+from fhircast_hub.protocol.notification import literal_reference, reference_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fhircast_hub.protocol.messages import ContextEntry, EventNotification
+    from fhircast_hub.protocol.notification import ContextEntry, EventNotification
 
 _NOTHING_SELECTED = b'{"key":"select","reference":[]}'
 

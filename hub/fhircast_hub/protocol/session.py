@@ -7,17 +7,23 @@ context has its own chain of versions and its own content.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fhircast_hub.protocol.content import Content, UpdateRules
+import msgspec
+from msgspec.structs import replace
+
+from fhircast_hub.protocol.content import EMPTY, Content, UpdateRules
+from fhircast_hub.protocol.remembered import Accepted, RecentEvents, Remembered
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from datetime import datetime
 
     from fhircast_hub.protocol.dialects import Dialect
-    from fhircast_hub.protocol.messages import EventNotification
+    from fhircast_hub.protocol.notification import ContextEntry, EventNotification
+
+__all__ = ["Accepted", "Decision", "OpenContext", "Remembered", "Rules", "Session"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +35,8 @@ class Rules:
         max_clock_ahead_seconds: How far a timestamp may lie ahead of the hub's clock (D-27).
         max_open_contexts: Open contexts of one session.
         max_content_resources: Resources in the content of one context.
-        remembered_ids: Event ids per session that are recognised when they come again (D-28).
+        remembered_ids: Event ids per session that are recognised when they come again, and up to an
+            eighth more (D-28).
         refuses_post: POST entries of an update are refused (D-05).
         refuses_profile_faults: So are opens and closes that their profiles do not allow (D-31).
         updates_current_only: An update of an open context that is not current is refused (CONT-23).
@@ -52,23 +59,7 @@ class Rules:
         return UpdateRules(ira=self.ira, refuses_post=self.refuses_post)
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """The answer to an accepted request (D-46).
-
-    Attributes:
-        id: The event's id.
-        version_id: The version that was assigned, "" if none was.
-        status: 202, or 206 if unknown resources of a selection were dropped (IRA-HUB-12).
-    """
-
-    id: str
-    version_id: str = ""
-    status: int = 202
-
-
-@dataclass(frozen=True, slots=True)
-class OpenContext:
+class OpenContext(msgspec.Struct, frozen=True, gc=False):
     """An anchor context that is open.
 
     Attributes:
@@ -81,7 +72,7 @@ class OpenContext:
 
     opened: EventNotification
     version_id: str
-    content: Content = field(default_factory=Content)
+    content: Content = EMPTY
     patient: str = ""
 
     @property
@@ -89,32 +80,39 @@ class OpenContext:
         """Resource type of the anchor."""
         return self.opened.name.anchor_type or ""
 
-    def resources(self) -> dict[str, bytes]:
+    def resources(self) -> Mapping[str, bytes]:
         """Return the resources of the open event by "Type/id"; b"" for one it only refers to."""
-        return {it.target: it.resource for it in self.opened.context if it.target}
+        return _Opened(self.opened.context)
 
     def holds(self, key: str) -> bool:
         """Tell whether a resource ("Type/id") was opened or is shared in this context."""
-        return key in self.content or any(it.target == key for it in self.opened.context if it.head)
+        return key in self.content or any(
+            it.target == key for it in self.opened.context if it.head is not None
+        )
 
 
-@dataclass(frozen=True, slots=True)
-class Remembered:
-    """An accepted event, kept to recognise its id.
+class _Opened(Mapping[str, bytes]):
+    """Resources of an open event; each is cut out of the event when it is asked for."""
 
-    Attributes:
-        digest: Digest of the request's JSON value.
-        answer: What was answered.
-        out_of_sync: A SyncError about the event is outstanding.
-    """
+    __slots__ = ("_entries",)
 
-    digest: bytes
-    answer: Accepted
-    out_of_sync: bool = False
+    def __init__(self, context: tuple[ContextEntry, ...]) -> None:
+        self._entries = {it.target: it for it in context if it.target}
+
+    def __getitem__(self, key: str) -> bytes:
+        return self._entries[key].resource
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._entries
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
+class Session(msgspec.Struct, frozen=True, gc=False):
     """The state of one topic; a value.
 
     Attributes:
@@ -130,10 +128,10 @@ class Session:
     topic: str
     version_id: str
     revision: int = 0
-    contexts: Mapping[str, OpenContext] = field(default_factory=dict)
+    contexts: Mapping[str, OpenContext] = {}
     current: str = ""
     home: EventNotification | None = None
-    remembered: Mapping[str, Remembered] = field(default_factory=dict)
+    remembered: Mapping[str, Remembered] = RecentEvents()
 
     @property
     def current_context(self) -> OpenContext | None:
@@ -153,8 +151,7 @@ class Session:
         return latest.happened_at if latest is not None else None
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True, gc=False):
     """What an accepted request does.
 
     Attributes:
@@ -177,3 +174,10 @@ class Decision:
     def sets_context(self) -> bool:
         """Whether the broadcast is the open that subscribers show from now on (D-27)."""
         return self.broadcast is not None and self.broadcast is self.session.latest_open
+
+    def for_only(self, subject: str) -> Decision:
+        """Return the decision with a broadcast for this subject's subscriptions alone (EVT-06).
+
+        An empty subject stands for everybody.
+        """
+        return replace(self, only_for=subject) if subject != self.only_for else self

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -43,8 +42,7 @@ def kind_of_status(status: int) -> FailureKind:
     return FailureKind.REFUSED if status < 500 else FailureKind.FAILED
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(msgspec.Struct, frozen=True, gc=False):
     """One subscriber out of step with one event (D-20).
 
     Attributes:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import takewhile
 from math import inf
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from fhircast_hub.protocol.events import EventKind
 
@@ -15,8 +16,7 @@ if TYPE_CHECKING:
     from fhircast_hub.protocol.delivery import Delivery
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(msgspec.Struct, frozen=True, gc=False):
     """A notification that was delivered, or is kept for delivery.
 
     Attributes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from conformance_kit.mutants.registry import around, mutant, replace_judge
@@ -11,6 +10,7 @@ from fhircast_hub import hub
 from fhircast_hub.protocol import content, delivery, judging
 from fhircast_hub.protocol.errors import FhircastError
 from fhircast_hub.protocol.events import EventKind
+from msgspec.structs import replace
 
 if TYPE_CHECKING:
     import pytest

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from conformance_kit.mutants.registry import alter_get, mutant, replace_judge
 from fhircast_hub.protocol.events import EventKind
+from msgspec.structs import replace
 
 if TYPE_CHECKING:
     import pytest

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from conformance_kit.mutants.registry import around, mutant
 from fhircast_hub import fanout, hub
 from fhircast_hub.protocol import delivery, judging
 from fhircast_hub.protocol.errors import FhircastError
+from msgspec.structs import replace
 
 if TYPE_CHECKING:
     import pytest

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from conformance_kit.mutants.registry import around, mutant
 from fhircast_hub.protocol import channel, delivery
+from msgspec.structs import replace as changed
 
 if TYPE_CHECKING:
     import pytest
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 def refusals_are_swallowed(patch: pytest.MonkeyPatch) -> None:
     def deaf(original: Any) -> Any:
         def responded(self: Any, response: Any) -> Any:
-            return original(self, replace(response, status=200))
+            return original(self, changed(response, status=200))
 
         return responded
 
