@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+import msgspec
+
 if TYPE_CHECKING:
     from datetime import datetime
 
@@ -14,8 +16,7 @@ if TYPE_CHECKING:
     from fhircast_hub.protocol.subscription import Subscription
 
 
-@dataclass(frozen=True, slots=True)
-class Published:
+class Published(msgspec.Struct, frozen=True):
     """A committed event.
 
     Attributes:
@@ -49,8 +50,7 @@ def published(topic: str, decision: Decision) -> Published:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class SubscriptionReplaced:
+class SubscriptionReplaced(msgspec.Struct, frozen=True):
     """A re-subscribe replaced the record of a subscription.
 
     Attributes:
@@ -62,8 +62,7 @@ class SubscriptionReplaced:
     newly_granted: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True)
-class SubscriptionEnded:
+class SubscriptionEnded(msgspec.Struct, frozen=True):
     """A subscription is over; whoever holds its socket closes it."""
 
     topic: str
