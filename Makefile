@@ -23,7 +23,7 @@ $(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
-	@$(call install,.[redis$(comma)demo$(comma)dev$(comma)browser])
+	@$(call install,.[redis$(comma)demo$(comma)dev$(comma)browser$(comma)bench])
 	@touch $@ $(VENV)/.demo
 
 comma := ,
