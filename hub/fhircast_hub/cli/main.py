@@ -23,6 +23,7 @@ class _Verbs(click.Group):
         "token": "fhircast_hub.cli.token:token",
         "conform": "fhircast_conformance.cli:conform",
         "conform-subscriber": "fhircast_conformance.subscriber.cli:conform_subscriber",
+        "bench": "fhircast_bench.cli:bench",
     }
 
     def list_commands(self, ctx: click.Context) -> list[str]:

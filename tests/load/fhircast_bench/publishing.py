@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from fhircast_bench.http_lane import JSON, Answer
 from fhircast_bench.ledger import Sent
+from fhircast_bench.limits import is_put_off
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -163,7 +164,7 @@ class Publishing:
         self._ledger.answer(event, answer.status, perf_counter())
         if not event.is_accepted:
             self.first_error = self.first_error or answer
-            if answer.status in {429, 503}:
+            if is_put_off(answer):
                 self.stopped_by = self.stopped_by or answer
                 self.stop()
         if self._load.rate is not None or not event.is_accepted or self._ledger.is_complete(event):

@@ -56,7 +56,7 @@ class Progress:
     """How far a run is.
 
     Attributes:
-        stage: "joining", "sending", "arriving" or "leaving".
+        stage: "joining", "sending", "arriving", "leaving" or "over".
         seconds: Since the run began.
         joined: Subscribers that are in.
         sent: Events, those that warm up too.

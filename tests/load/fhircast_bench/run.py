@@ -102,6 +102,7 @@ class Run:
             self._stage = "leaving"
             await self._crowd.leave()
             sweeping.cancel()
+            self._tell("over")
             for lane in self._lanes:
                 lane.close()
         return self.record
@@ -168,15 +169,18 @@ class Run:
 
     async def _sweep(self) -> None:
         while True:
-            now, ledger = perf_counter(), self.record.ledger
-            self._publishing.sweep(now)
-            self._progress(
-                Progress(
-                    stage=self._stage,
-                    seconds=now - self._began_at,
-                    joined=len(self._crowd.join_seconds),
-                    sent=len(ledger.sent),
-                    deliveries=ledger.deliveries,
-                )
-            )
+            self._publishing.sweep(perf_counter())
+            self._tell(self._stage)
             await asyncio.sleep(_SWEEP_SECONDS)
+
+    def _tell(self, stage: str) -> None:
+        ledger = self.record.ledger
+        self._progress(
+            Progress(
+                stage=stage,
+                seconds=perf_counter() - self._began_at,
+                joined=len(self._crowd.join_seconds),
+                sent=len(ledger.sent),
+                deliveries=ledger.deliveries,
+            )
+        )
