@@ -39,10 +39,17 @@ _NEW_FILE = click.Path(dir_okay=False, path_type=Path)
     show_default=True,
     help="hub.url  [FHIRCAST_HUB]",
 )
-@click.option("--token", envvar="FHIRCAST_TOKEN", default="", help="[FHIRCAST_TOKEN]")
+@click.option(
+    "--token",
+    envvar="FHIRCAST_TOKEN",
+    default="",
+    help="Bearer token, if the hub wants one.  [FHIRCAST_TOKEN]",
+)
 @click.option("--token-file", type=click.File(), help="File that holds the bearer token.")
 @click.option("--ca", type=click.Path(exists=True, dir_okay=False), help="Certificates to trust.")
-@click.option("--topics", type=_COUNT, default=_DEFAULT.topics, show_default=True)
+@click.option(
+    "--topics", type=_COUNT, default=_DEFAULT.topics, show_default=True, help="Sessions at a time."
+)
 @click.option(
     "--subscribers",
     type=_COUNT,
@@ -137,7 +144,8 @@ def bench(
             asked, target, token, tls, watched, allow_remote=allow_remote, is_quiet=as_json
         )
     except NoHub as error:
-        raise click.ClickException(str(error)) from None
+        hint = "; give its certificates with --ca" if "CERTIFICATE" in str(error) else ""
+        raise click.ClickException(f"{error}{hint}") from None
     except NotLetIn as error:
         raise click.ClickException(_not_let_in(error, asked)) from None
     results = results_of(record)
@@ -195,6 +203,8 @@ def _not_let_in(error: NotLetIn, load: Load) -> str:
     lines = [f"only {error.joined} of {load.subscriptions} subscribers could join: {said}"]
     if answer is None or is_put_off(answer):
         lines.append(f"to do: {advice(str(error))}")
+    elif answer.status in {404, 405}:
+        lines.append("to do: is that its hub.url?")
     elif answer.status in {401, 403}:
         lines.append("to do: give a token for fhircast/*.* by --token or --token-file")
     return "\n".join(lines)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 import msgspec
 from websockets.client import ClientProtocol
 from websockets.exceptions import InvalidStatus
+from websockets.protocol import OPEN
 from websockets.uri import parse_uri
 
 from fhircast_bench.events import marked_id
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from fhircast_bench.ledger import Ledger, Sent
 
 _END_OF_HEAD = b"\r\n\r\n"
+_MAX_SAID = 200
 _NORMAL = (1000).to_bytes(2)
 
 
@@ -59,6 +61,7 @@ class SocketSeat(asyncio.Protocol):
         "_acknowledges",
         "_delivered",
         "_handshake",
+        "_has_head",
         "_head",
         "_is_leaving",
         "_joined",
@@ -89,7 +92,7 @@ class SocketSeat(asyncio.Protocol):
         self._reader = FrameReader()
         self._transport: asyncio.Transport | None = None
         self._handshake: ClientProtocol | None = None
-        self._head = b""
+        self._head, self._has_head = b"", False
         self._joined: asyncio.Future[str] | None = None
         self._is_leaving = False
 
@@ -115,6 +118,9 @@ class SocketSeat(asyncio.Protocol):
             return f"no confirmation within {within:g} s"
         except OSError as error:
             return f"the endpoint cannot be reached: {error}"
+        finally:
+            if self._joined.cancel() or self._joined.cancelled():
+                self._drop()
 
     @property
     def is_open(self) -> bool:
@@ -128,12 +134,15 @@ class SocketSeat(asyncio.Protocol):
     def close(self) -> None:
         """Close with 1000."""
         self._is_leaving = True
-        if self._transport is not None:
-            self._transport.write(client_frame(CLOSE, _NORMAL))
-            self._transport.close()
+        self._write(client_frame(CLOSE, _NORMAL))
+        self._drop()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert self._handshake is not None
+        assert self._joined is not None
+        if self._joined.cancelled():  # uvloop connects although nobody waits for it any more
+            transport.close()
+            return
         self._transport = cast("asyncio.Transport", transport)
         self._handshake.send_request(self._handshake.connect())
         self._transport.writelines(self._handshake.data_to_send())
@@ -154,25 +163,40 @@ class SocketSeat(asyncio.Protocol):
             self._lost(str(error))
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if self._transport is not None and self._handshake is not None:
+            self._handshake.receive_eof()
+            self._refused(self._handshake)
         if self._transport is not None:
             self._lost(f"the connection broke: {exc}" if exc else "the connection broke")
 
     def _shake_hands(self, handshake: ClientProtocol, data: bytes) -> bytes:
         """Feed the handshake; return what came after it."""
-        head, found, rest = (self._head + data).partition(_END_OF_HEAD)
-        if not found:
+        rest = b""
+        if not self._has_head:
+            head, found, rest = (self._head + data).partition(_END_OF_HEAD)
             self._head = head
-            return b""
-        self._head, self._handshake = b"", None
-        handshake.receive_data(head + found)
-        if (error := handshake.handshake_exc) is None:
-            return rest
+            if not found:
+                return b""
+            self._has_head = True
+            handshake.receive_data(head + found)
+            if handshake.state is OPEN:
+                self._handshake = None
+                return rest
+        handshake.receive_data(rest or data)
+        self._refused(handshake)
+        return b""
+
+    def _refused(self, handshake: ClientProtocol) -> None:
+        """The upgrade was refused; the reason is in the body, which may still be on its way."""
+        error = handshake.handshake_exc
+        if error is None:
+            return
         said = str(error)
         if isinstance(error, InvalidStatus):
-            text = " ".join(rest.decode(errors="replace").split())
-            said = f"{error.response.status_code} {text}"[:200]
+            response = error.response
+            body = " ".join((response.body or b"").decode(errors="replace").split())
+            said = f"{response.status_code} {body}"[:_MAX_SAID]
         self._lost(f"the endpoint refused the connection: {said}")
-        return b""
 
     def _take(self, payload: bytes, now: float) -> None:
         try:
@@ -213,13 +237,16 @@ class SocketSeat(asyncio.Protocol):
         self._lost(f"closed with {code} {payload[2:].decode(errors='replace')}".strip())
 
     def _lost(self, why: str) -> None:
-        if self._transport is not None:
-            self._transport.close()
-            self._transport = None
+        self._drop()
         if self._joined is not None and not self._joined.done():
             self._come_in(why)
         elif not self._is_leaving:
             self._keeps(why)
+
+    def _drop(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
+            self._transport = None
 
     def _write(self, data: bytes) -> None:
         if self._transport is not None:
