@@ -25,7 +25,7 @@ from wire_messages import ALL_EVENTS
 
 VERBS = (
     *("serve", "demo", "sub", "pub", "context", "audit", "token"),
-    *("conform", "conform-subscriber", "bench"),
+    *("conform", "conform-subscriber", "plan", "bench"),
 )
 KEY = "a key for tests only, 32 characters and more"
 
