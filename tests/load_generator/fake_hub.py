@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     Answer = Callable[[int], int]
 
 
+SILENT = 0
+"""In place of a status: no answer ever comes."""
+
+
 def faithful(_event: int, _subscriber: int, notification: Notification) -> list[Notification]:
     """Forward as it came."""
     return [notification]
@@ -40,7 +44,7 @@ class FakeHub:
     Args:
         forward: Number of the event and of the subscriber in its topic, from 0, and the event;
             returns what the subscriber gets.
-        answer: Number of the event; returns the status of the answer.
+        answer: Number of the event; returns the status of the answer, or SILENT for none.
         forwards_refused: Whether subscribers get what was refused, too.
     """
 
@@ -69,16 +73,20 @@ class FakeHub:
     async def _post(self, request: Request) -> Response:
         body = await request.body()
         if request.headers["content-type"] == "application/json":
-            return await self._event(json.loads(body))
+            return await self._event(json.loads(body), request)
         fields = {key: values[0] for key, values in parse_qs(body.decode()).items()}
         if fields["hub.mode"] == "unsubscribe":
             self.unsubscribed.append(fields["hub.channel.endpoint"])
         endpoint = f"ws://{request.headers['host']}/hub/{fields['hub.topic']}"
         return JSONResponse({"hub.channel.endpoint": endpoint}, 202)
 
-    async def _event(self, notification: Notification) -> Response:
+    async def _event(self, notification: Notification, request: Request) -> Response:
         number, self._events = self._events, self._events + 1
         status = self._answer(number)
+        if status == SILENT:
+            while (await request.receive())["type"] != "http.disconnect":
+                pass
+            return Response()
         if status < 300 or self._forwards_refused:
             for place, socket in enumerate(self._sockets[notification["event"]["hub.topic"]]):
                 for frame in self._forward(number, place, notification):

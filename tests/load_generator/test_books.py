@@ -10,7 +10,7 @@ from fhircast_bench.load import Load
 from fhircast_bench.results import Results, results_of
 from fhircast_bench.run import Run
 from fhircast_bench.target import target_of
-from load_generator.fake_hub import FakeHub
+from load_generator.fake_hub import SILENT, FakeHub
 
 if TYPE_CHECKING:
     from app_server import Serve
@@ -135,6 +135,24 @@ async def test_with_a_rate_latencies_count_from_when_an_event_was_due(serve: Ser
     assert results.account.is_right
     assert results.answer is not None
     assert results.answer.max > 20 * (results.seconds * 1000 / 40)
+
+
+@pytest.mark.parametrize("rate", [None, 100], ids=["closed loop", "open loop"])
+async def test_an_answer_that_never_comes_is_given_up(serve: Serve, rate: float | None) -> None:
+    """The run goes on with a new connection."""
+    fake = FakeHub(answer=lambda event: SILENT if event == 2 else 202)
+    results = await loaded(fake, serve, rate=rate)
+    assert results.record.ledger.statuses == {202: 7, 0: 1}
+    assert results.account.missing == 0
+    assert results.problems == ("1 events not accepted; the first: no answer within 0.3 s",)
+
+
+async def test_what_could_not_be_sent_in_time_is_told(serve: Serve) -> None:
+    """A hub that answers nothing any more: the events that were due meanwhile."""
+    fake = FakeHub(answer=lambda event: SILENT if event else 202)
+    results = await loaded(fake, serve, events=None, seconds=0.2, rate=100)
+    assert results.record.not_sent > 5
+    assert any("were due and not sent" in it for it in results.problems)
 
 
 async def test_time_may_end_a_run(serve: Serve) -> None:

@@ -55,6 +55,16 @@ async def test_rows_and_pictures_are_written(hub: RunningHub, tmp_path: Path) ->
     assert (tmp_path / "latency.png").read_bytes().startswith(b"\x89PNG")
 
 
+async def test_a_file_that_cannot_be_written_is_exit_1(hub: RunningHub, tmp_path: Path) -> None:
+    """And the figures are told all the same."""
+    wrong = tmp_path / "events.csv"
+    wrong.symlink_to(tmp_path / "gone" / "events.csv")
+    done = await run("--hub-url", hub.url, *SMALL, "--csv", str(wrong))
+    assert done.exit_code == 1
+    assert "not written: " in done.output
+    assert "events/s" in done.output
+
+
 async def test_a_token_opens_the_hub_and_a_bad_one_does_not(
     start_hub: StartHub, tmp_path: Path
 ) -> None:

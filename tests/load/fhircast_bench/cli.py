@@ -149,9 +149,9 @@ def bench(
     except NotLetIn as error:
         raise click.ClickException(_not_let_in(error, asked)) from None
     results = results_of(record)
-    _write(record, results, csv_file, plot_file)
     click.echo(json.dumps(results.as_json()) if as_json else render(results))
-    if results.problems or not results.account.is_right:
+    is_written = _write(record, results, csv_file, plot_file)
+    if results.problems or not results.account.is_right or not is_written:
         raise click.exceptions.Exit(1)
 
 
@@ -210,7 +210,8 @@ def _not_let_in(error: NotLetIn, load: Load) -> str:
     return "\n".join(lines)
 
 
-def _write(record: Record, results: Results, csv_file: Path | None, plot_file: Path | None) -> None:
+def _write(record: Record, results: Results, csv_file: Path | None, plot_file: Path | None) -> bool:
+    """Write the files that were asked for; tell whether all could be."""
     try:
         if csv_file is not None:
             with csv_file.open("w", newline="") as file:
@@ -219,5 +220,8 @@ def _write(record: Record, results: Results, csv_file: Path | None, plot_file: P
             draw(results, plot_file)
     except OSError as error:
         click.echo(f"not written: {error.filename}: {error.strerror}", err=True)
+        return False
     except CannotPlot as error:
         click.echo(f"not drawn: {error}", err=True)
+        return False
+    return True

@@ -40,7 +40,7 @@ def advice(said: str) -> str:
 
 def told(answer: Answer) -> str:
     """Return an answer in one line: status, words, and when to come back."""
-    words = [str(answer.status) if answer.status else "no answer:", answer.said]
+    words = [str(answer.status or ""), answer.said]
     if answer.retry_after:
         words.append(f"(Retry-After: {answer.retry_after})")
     return " ".join(filter(None, words))

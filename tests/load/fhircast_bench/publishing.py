@@ -65,7 +65,7 @@ class Publishing:
         self._free = deque(lanes)
         self._topics = [_Topic(number, script) for number, script in enumerate(scripts)]
         self._ready = deque(self._topics)
-        self._waiting: dict[Sent, tuple[_Topic, HttpLane]] = {}
+        self._waiting: dict[Sent, tuple[_Topic, HttpLane, float]] = {}
         self._scheduled = 0
         self._last_event = None if load.events is None else load.warm_up + load.events
         self._rate_began_at = 0.0
@@ -104,12 +104,12 @@ class Publishing:
     def sweep(self, now: float) -> None:
         """Give up what is overdue: answers that do not come, deliveries that somebody lacks."""
         load = self._load
-        for event, (_, lane) in list(self._waiting.items()):
-            if now - (event.answered_at or event.due_at) < load.patience_seconds:
+        for event, (_, lane, sent_at) in list(self._waiting.items()):
+            if now - (event.answered_at or sent_at) < load.patience_seconds:
                 continue
             if event.answered_at:
                 self._settle(event)
-            elif load.rate is None:
+            else:
                 lane.give_up(f"no answer within {load.patience_seconds:g} s")
         if load.seconds is not None and self.started_at and now - self.started_at >= load.seconds:
             self.stop()
@@ -156,7 +156,7 @@ class Publishing:
         event = Sent(topic.number, topic.position, name, due_at=due_at, counts=counts)
         topic.position += 1
         topic.is_busy = True
-        self._waiting[event] = topic, lane
+        self._waiting[event] = topic, lane, perf_counter()
         self._ledger.send(event_id, event)
         lane.send(JSON, body, lambda answer: self._answered(event, answer))
 
@@ -172,7 +172,7 @@ class Publishing:
 
     def _settle(self, event: Sent) -> None:
         """The topic of an event, and its lane, are free."""
-        topic, lane = self._waiting.pop(event)
+        topic, lane, _ = self._waiting.pop(event)
         topic.is_busy = False
         self._free.append(lane)
         if self._load.rate is None or topic.due:
