@@ -23,7 +23,7 @@ $(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
-	@$(call install,.[redis$(comma)demo$(comma)dev$(comma)browser])
+	@$(call install,.[redis$(comma)demo$(comma)dev$(comma)browser$(comma)bench])
 	@touch $@ $(VENV)/.demo
 
 comma := ,
@@ -52,6 +52,7 @@ check: $(VENV)/.dev ## Lint, types, import rules, a test for each requirement; c
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/python tests/traceability.py --check
+	@$(BIN)/python tests/scaling.py --check
 
 conformance: $(VENV)/.dev ## Judge the hub with the conformance kit, both profiles; writes docs/conformance.md
 	@$(BIN)/python tests/traceability.py --judge
@@ -60,6 +61,7 @@ fix: $(VENV)/.dev ## Format, and mend what can be mended
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 	@$(BIN)/python tests/traceability.py
+	@$(BIN)/python tests/scaling.py
 
 INPUTS ?= 100000
 
