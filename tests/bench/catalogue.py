@@ -33,12 +33,12 @@ HUB = Kind(
 )
 
 
-def tokens(count: int) -> list[str]:
+def tokens(count: int, user: str = "user") -> list[str]:
     """Return that many tokens for the hub, each of another user."""
     ends = int(time.time()) + _TOKEN_SECONDS
     return [
         jwt.encode(
-            {"sub": f"user{number}", "client_id": "bench", "scope": "fhircast/*.*", "exp": ends},
+            {"sub": f"{user}{number}", "client_id": "bench", "scope": "fhircast/*.*", "exp": ends},
             _HS256_KEY,
             algorithm="HS256",
         )

@@ -52,7 +52,7 @@ def _idle_run(kind: Kind, count: int, *, shares_token: bool) -> Row:
     settings = _ONE_TOKEN if shares_token else {}
     few = {"topics": 10, "prefix": "few", "joiners": 4}
     many = {"topics": count // _PER_TOPIC, "joiners": _AT_ONCE}
-    with running(kind, settings) as server, loading(server, tokens(1), **few):
+    with running(kind, settings) as server, loading(server, tokens(1, "few"), **few):
         time.sleep(_SETTLE_SECONDS)
         before, cpu_before = server.memory_kib(), server.cpu_seconds()
         with loading(server, held, **many) as load:

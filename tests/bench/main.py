@@ -7,11 +7,19 @@ import resource
 import shlex
 import sys
 
-from bench import fanout, generator, joining, results
+from bench import content, fanout, generator, joining, mixed, results, stalled, wide
 from bench.catalogue import all_kinds
 from bench.scenario import Plan, Scenario, progress
+from bench.servers import GENERATOR_CPU, pin_to
 
-SCENARIOS: tuple[Scenario, ...] = (*fanout.SCENARIOS, *joining.SCENARIOS)
+SCENARIOS: tuple[Scenario, ...] = (
+    *fanout.SCENARIOS,
+    *joining.SCENARIOS,
+    *stalled.SCENARIOS,
+    *wide.SCENARIOS,
+    *content.SCENARIOS,
+    *mixed.SCENARIOS,
+)
 
 
 def main() -> int:
@@ -24,6 +32,7 @@ def main() -> int:
             progress(str(error))
             return 1
         _raise_file_limit()
+        pin_to(GENERATOR_CPU)()
         measured = _measure(asked)
     else:
         measured = True

@@ -63,8 +63,7 @@ def _machine() -> str:
         platform.machine(),
     )
     memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    cpus = len(os.sched_getaffinity(0))
-    return f"{model}, {cpus} CPUs, {memory_gib:.0f} GiB, Linux {platform.release()}"
+    return f"{model}, {os.cpu_count()} CPUs, {memory_gib:.0f} GiB, Linux {platform.release()}"
 
 
 def _versions() -> dict[str, str]:

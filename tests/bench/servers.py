@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 SERVER_CPU = 0
 GENERATOR_CPU = 1
+_CPUS = sorted(os.sched_getaffinity(0))
 _START_SECONDS = 20
 _STOP_SECONDS = 10
 
@@ -115,11 +116,11 @@ def running(kind: Kind, settings: Mapping[str, str] | None = None) -> Iterator[S
 
 
 def pin_to(cpu: int) -> Callable[[], None]:
-    """Return what pins a process that is about to begin; nothing where there is one CPU only."""
+    """Return what pins the process that calls it, which does nothing where there is one CPU."""
 
     def pin() -> None:
-        if len(os.sched_getaffinity(0)) > 1:
-            os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[cpu]})
+        if len(_CPUS) > 1:
+            os.sched_setaffinity(0, {_CPUS[cpu]})
 
     return pin
 
