@@ -24,9 +24,17 @@ _NPM_SECONDS = 120
 _HS256_KEY = "for-benchmarks-only-" * 3
 _TOKEN_SECONDS = 86_400
 
+LABELS = {
+    "hub": "FHIRcast hub (this)",
+    "starlette": "Starlette `send_text` (baseline)",
+    "bare": "bare uvloop (limit)",
+    "node": "Node `ws`",
+    "nchan": "nginx + nchan (C)",
+}
+"""What servers are called in the report."""
+
 HUB = Kind(
     "hub",
-    "FHIRcast hub (this)",
     lambda _port, _folder: [sys.executable, "-m", "fhircast_hub", "serve"],
     {"FHIRCAST_PORT": "{port}", "FHIRCAST_AUTH": "jwt", "FHIRCAST_JWT_KEY": _HS256_KEY},
     hub_path="/api/hub",
@@ -67,7 +75,6 @@ def _starlette() -> Kind:
     uvicorn = [sys.executable, "-m", "uvicorn", "starlette_app:app", "--app-dir", str(PEERS)]
     return Kind(
         "starlette",
-        "Starlette `send_text` (baseline)",
         lambda port, _folder: [*uvicorn, *options, "--backlog", "4096", "--port", str(port)],
     )
 
@@ -76,7 +83,6 @@ def _bare() -> Kind:
     lacks = "" if importlib.util.find_spec("uvloop") else "uvloop is not installed"
     return Kind(
         "bare",
-        "bare uvloop (limit)",
         lambda port, _folder: [sys.executable, str(PEERS / "bare_uvloop.py"), str(port)],
         missing=lacks,
     )
@@ -85,7 +91,6 @@ def _bare() -> Kind:
 def _node() -> Kind:
     return Kind(
         "node",
-        "Node `ws`",
         lambda _port, _folder: ["node", str(PEERS / "node_ws.js")],
         {"PORT": "{port}", "NODE_PATH": str(BUILD / "node_modules")},
         missing=_fetch_ws(),
@@ -122,7 +127,7 @@ def _nchan() -> Kind:
         load = f"load_module {modules}/ngx_nchan_module.so;"
         return ["nginx", "-p", str(folder), "-c", str(folder / "nchan.conf"), "-g", load]
 
-    return Kind("nchan", "nginx + nchan (C)", command, missing=lacks)
+    return Kind("nchan", command, missing=lacks)
 
 
 def _nchan_modules() -> tuple[str, str]:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 APPLICATIONS = 4
 _JOIN_AT_ONCE = 16
+_TIMER_SECONDS = 0.0015
 _LAST_SECONDS = 10
 """How long to wait for what is under way when the day is over."""
 
@@ -164,7 +165,7 @@ class Day:
         async with asyncio.TaskGroup() as acting:
             for number in range(count):
                 due_at = began + number / rate
-                await asyncio.sleep(max(0.0, due_at - time.perf_counter()))
+                await _until(due_at)
                 while order[0].is_busy:
                     order.rotate(-1)
                     await asyncio.sleep(0)
@@ -191,3 +192,10 @@ class Day:
         end = time.perf_counter() + _LAST_SECONDS
         while self.latencies.under_way and time.perf_counter() < end:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
+
+
+async def _until(moment: float) -> None:
+    """Wait until this moment of `time.perf_counter`; a loop's timers know milliseconds only."""
+    await asyncio.sleep(max(0.0, moment - time.perf_counter() - _TIMER_SECONDS))
+    while time.perf_counter() < moment:  # noqa: ASYNC110
+        await asyncio.sleep(0)

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 """One run: names and figures."""
 
+Rows = list[Row]
+Results = dict[str, Any]
+"""Scenario -> {"at", "command", "rounds", "scale", "machine", "versions", "rows", …}."""
+
 
 def quantile(quantiles: Sequence[float], q: float) -> float:
     """Return a quantile of a run.

@@ -7,8 +7,20 @@ import resource
 import shlex
 import sys
 
-from bench import content, fanout, generator, joining, mixed, results, stalled, wide
-from bench.catalogue import all_kinds
+from bench import (
+    content,
+    fanout,
+    generator,
+    joining,
+    mixed,
+    plots,
+    profiled,
+    report,
+    results,
+    stalled,
+    wide,
+)
+from bench.catalogue import LABELS, all_kinds
 from bench.scenario import Plan, Scenario, progress
 from bench.servers import GENERATOR_CPU, pin_to
 
@@ -19,6 +31,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     *wide.SCENARIOS,
     *content.SCENARIOS,
     *mixed.SCENARIOS,
+    *profiled.SCENARIOS,
 )
 
 
@@ -36,6 +49,8 @@ def main() -> int:
         measured = _measure(asked)
     else:
         measured = True
+    if not asked.dry:
+        _report()
     return 0 if measured else 1
 
 
@@ -94,6 +109,14 @@ def _measure_one(scenario: Scenario, plan: Plan, *, keep: bool) -> int:
         }
         results.save(kept)
     return sum("failed" in row for row in rows)
+
+
+def _report() -> None:
+    """Write the page and its plots from what is kept."""
+    kept = results.load()
+    page = report.page(kept, LABELS, plots.draw(kept, LABELS))
+    results.FILE.with_suffix(".md").write_text(page)
+    progress("docs/performance.md is written")
 
 
 def _raise_file_limit() -> None:

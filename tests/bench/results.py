@@ -11,15 +11,15 @@ import sys
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bench.figures import Results
 
 ROOT = Path(__file__).parents[2]
 FILE = ROOT / "docs" / "performance.json"
 
 _PACKAGES = ("fhircast-hub", "uvicorn", "starlette", "websockets", "uvloop", "httptools", "msgspec")
-
-Results = dict[str, Any]
-"""Scenario -> {"at", "command", "rounds", "scale", "machine", "versions", "rows", …}."""
 
 
 def load() -> Results:
@@ -47,10 +47,17 @@ def circumstances(command: str) -> Results:
     return {
         "at": datetime.now(UTC).isoformat(timespec="minutes"),
         "command": command,
-        "commit": _said_by("git", "-C", str(ROOT), "describe", "--always", "--dirty"),
+        "commit": _commit(),
         "machine": _machine(),
         "versions": _versions(),
     }
+
+
+def _commit() -> str:
+    """Return the commit, and whether the hub was changed since; the figures change the docs."""
+    changed = _said_by("git", "-C", str(ROOT), "status", "--porcelain", "hub")
+    commit = _said_by("git", "-C", str(ROOT), "rev-parse", "--short", "HEAD")
+    return f"{commit}, changed" if changed else commit
 
 
 def _machine() -> str:

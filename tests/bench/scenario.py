@@ -34,9 +34,9 @@ class Plan:
     minutes: float = 4
     rate: float = 150
 
-    def turns(self) -> Iterator[tuple[int, Kind]]:
+    def turns(self, *, at_most: int = 1000) -> Iterator[tuple[int, Kind]]:
         """Return (round, server), in the order in which they are to run."""
-        for number in range(1, self.rounds + 1):
+        for number in range(1, min(self.rounds, at_most) + 1):
             for kind in self.kinds:
                 yield number, kind
 

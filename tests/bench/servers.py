@@ -36,7 +36,6 @@ class Kind:
 
     Attributes:
         name: In files.
-        label: In the report.
         command: The command line for a port and an empty folder.
         environment: Added to the environment, with "{port}" filled in.
         hub_path: Path of hub.url; "" for the simple wire of the peers.
@@ -44,7 +43,6 @@ class Kind:
     """
 
     name: str
-    label: str
     command: Callable[[int, Path], list[str]]
     environment: Mapping[str, str] = field(default_factory=dict)
     hub_path: str = ""

@@ -120,7 +120,7 @@ def _measure(plan: Plan) -> Iterator[Row]:
         for way in ("without", "with"):
             row: Row = {"server": way, "round": number}
             try:
-                row |= _run(plan.scaled(_EVENTS), stalls=way == "with")
+                row |= _run(plan.scaled(_EVENTS, least=_EVENTS), stalls=way == "with")
             except (CannotStart, LoadFailed) as error:
                 row["failed"] = str(error)
             progress(f"stalled {number}/{plan.rounds} {way}: {_said(row)}")
