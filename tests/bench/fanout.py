@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bench.catalogue import tokens
-from bench.figures import quantile
+from bench.figures import WRONG, quantile
 from bench.generator import LoadFailed, loading
 from bench.scenario import Scenario, progress
 from bench.servers import CannotStart, running
@@ -86,7 +86,7 @@ def _said(row: Row) -> str:
     said = f"{row['cpu_us_per_delivery']:.1f} µs CPU a delivery"
     said += f", {row['deliveries_per_second']:.0f} deliveries/s"
     said += f", last p50 {row['last_p50_us']:.0f} µs, p99 {row['last_p99_us']:.0f} µs"
-    wrong = {it: row[it] for it in ("missing", "doubled", "errors", "closed", "refused") if row[it]}
+    wrong = {it: row[it] for it in WRONG if row[it]}
     return f"{said} {wrong or ''}"
 
 

@@ -15,6 +15,9 @@ Rows = list[Row]
 Results = dict[str, Any]
 """Scenario -> {"at", "command", "rounds", "scale", "machine", "versions", "rows", …}."""
 
+WRONG = ("missing", "doubled", "misrouted", "errors", "closed", "refused")
+"""Counts that a run with the generator in C must end with none of."""
+
 
 def quantile(quantiles: Sequence[float], q: float) -> float:
     """Return a quantile of a run.

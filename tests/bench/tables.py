@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from bench.figures import median_of, median_ratio, quantile
+from bench.figures import WRONG, median_of, median_ratio, quantile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -25,7 +25,14 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def fan_out(rows: Rows, labels: Mapping[str, str]) -> str:
     """One line for each server: medians of its runs, ratios round by round."""
     head = ("server", "CPU µs a delivery", "x baseline", "of the limit", "CPU µs an event")
-    more = ("events/s", "deliveries/s", "last delivery p50, p99 µs", "RSS MiB", "generator's CPU")
+    more = (
+        "events/s",
+        "deliveries/s",
+        "last delivery p50, p99 µs",
+        "RSS MiB",
+        "generator's CPU",
+        "lost or wrong",
+    )
     lines = []
     for name, own in _by(rows, "server").items():
         lines.append(
@@ -40,6 +47,7 @@ def fan_out(rows: Rows, labels: Mapping[str, str]) -> str:
                 f"{_count(median_of(own, 'last_p50_us'))}, {_count(median_of(own, 'last_p99_us'))}",
                 _figure(median_of(own, "rss_kib") / 1024),
                 f"{median_of(own, 'generator_cpu_share'):.0%}",
+                _count(sum(row.get(it, 0) for row in own for it in WRONG)),
             ]
         )
     return table((*head, *more), lines)

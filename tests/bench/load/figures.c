@@ -62,9 +62,9 @@ void print_figures(double seconds, double counted_seconds, int64_t counted_deliv
     print_events("last_other_topics", last_at, OTHER_TOPICS), printf(",");
   }
   printf("\"missing\":%lld,\"doubled\":%lld,\"errors\":%lld,\"closed\":%lld,\"refused\":%lld,"
-         "\"sync_errors\":%lld,\"generator_cpu_share\":%.2f}\n",
+         "\"misrouted\":%lld,\"sync_errors\":%lld,\"generator_cpu_share\":%.2f}\n",
          (long long)done_count * opt.subscribers - (long long)deliveries, (long long)doubled,
          (long long)counted.errors, (long long)counted.closed, (long long)counted.refused,
-         (long long)counted.sync_errors, cpu_share);
+         (long long)counted.misrouted, (long long)counted.sync_errors, cpu_share);
   fflush(stdout);
 }

@@ -13,12 +13,15 @@ int joined_count;
 static int begun, wanted;
 static struct connection *http; /* one for each that joins at the same time */
 
-void topic_name(char *to, size_t room, int topic) { snprintf(to, room, "%s%05d", opt.prefix, topic); }
+void topic_name(char *to, size_t room, int topic) {
+  snprintf(to, room, "%s%05d", opt.prefix, topic);
+}
 
 const char *authorization(int number) {
   static char header[20000];
   if (!opt.token_count) return "";
-  snprintf(header, sizeof header, "Authorization: Bearer %s\r\n", opt.tokens[number % opt.token_count]);
+  const char *token = opt.tokens[number % opt.token_count];
+  snprintf(header, sizeof header, "Authorization: Bearer %s\r\n", token);
   return header;
 }
 
@@ -57,7 +60,8 @@ static void begin(struct connection *over) {
   char path[128], topic[64];
   if (begun == wanted) return;
   struct connection *it = &subscriber[begun];
-  *it = (struct connection){.fd = -1, .number = begun, .topic = begun / opt.subscribers, .http = over};
+  *it = (struct connection){.fd = -1, .number = begun, .http = over};
+  it->topic = begun / opt.subscribers;
   it->began = now_ns();
   begun++;
   if (opt.hub) return subscribe(it);

@@ -60,11 +60,11 @@ struct connection {
   enum kind kind;
   int number, topic;
   struct bytes in;
-  uint64_t began;    /* of a join */
-  struct connection *http; /* of a subscriber: the connection that subscribes for it */
+  uint64_t began;           /* of a join */
+  struct connection *http;  /* of a subscriber: the connection that subscribes for it */
   struct connection *owner; /* of such a connection: the subscriber it serves */
-  int event;         /* of a publisher: the one under way */
-  int waits_for;     /* of a publisher: answer, deliveries */
+  int event;                /* of a publisher: the one under way */
+  int waits_for;            /* of a publisher: answer, deliveries */
 };
 
 /* ---- loop.c ---- */
@@ -89,7 +89,7 @@ extern int joined_count;
 /* ---- publish.c ---- */
 void publish_all(void);
 void answered(struct connection *publisher, int status);
-void delivered(int event);
+void delivered(const struct connection *to, int event);
 extern int64_t deliveries, doubled;
 extern uint64_t *sent_at, *answered_at, *last_at;
 extern int *delivered_count, *topic_of;
@@ -97,7 +97,7 @@ extern int done_count, first_counted;
 
 /* ---- figures.c ---- */
 struct counted {
-  int64_t errors, closed, refused, sync_errors;
+  int64_t errors, closed, refused, misrouted, sync_errors;
 };
 extern struct counted counted;
 void print_joined(double seconds);

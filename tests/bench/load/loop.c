@@ -46,7 +46,7 @@ static void on_text(struct connection *it, const struct frame *frame) {
     return;
   }
   int event = atoi(id + 8);
-  delivered(event);
+  delivered(it, event);
   if (opt.answers) answer(it, event);
 }
 

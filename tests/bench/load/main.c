@@ -1,7 +1,7 @@
 /* Load for servers that take an event by POST and hand it to WebSockets: one thread, loopback only.
  *
- * Two wires: that of FHIRcast with --hub PATH, and a simple one for peers (POST /pub/TOPIC, upgrade of
- * GET /sub/TOPIC). On both, each delivery is answered with {"id", "status"}.
+ * Two wires: that of FHIRcast with --hub PATH, and a simple one for peers (POST /pub/TOPIC, upgrade
+ * of GET /sub/TOPIC). On both, each delivery is answered with {"id", "status"}.
  *
  * 1. --topics times --subscribers join; a line of JSON says how long that took.
  * 2. It waits for a line on standard input, and goes on serving its connections.

@@ -1,8 +1,8 @@
 /* Events are posted, in a closed loop or at a rate, and deliveries counted.
  *
- * Closed loop: an event is done when its POST was answered and all subscribers of its topic have it;
- * then the connection posts the next one. At a rate, an event counts from the moment it was due, also
- * when no connection was free then: what waits is not left out of the figures. */
+ * Closed loop: an event is done when its POST was answered and all subscribers of its topic have
+ * it; then the connection posts the next one. At a rate, an event counts from the moment it was due,
+ * also when no connection was free then: what waits is not left out of the figures. */
 #define _GNU_SOURCE
 #include <stdio.h>
 #include <stdlib.h>
@@ -58,7 +58,8 @@ static int body_of(int event, char *to, size_t room) {
       "{\"timestamp\":\"%s\",\"id\":\"ev%08d\",\"event\":{\"hub.topic\":\"%s\","
       "\"hub.event\":\"Patient-open\",\"context\":[{\"key\":\"patient\",\"resource\":{"
       "\"resourceType\":\"Patient\",\"id\":\"made-up\","
-      "\"identifier\":[{\"system\":\"urn:example:made-up\",\"value\":\"1\"}],\"text\":{\"status\":\"generated\",\"div\":\"<div>",
+      "\"identifier\":[{\"system\":\"urn:example:made-up\",\"value\":\"1\"}],"
+      "\"text\":{\"status\":\"generated\",\"div\":\"<div>",
       at, event, topic);
   int end = sizeof tail - 1, padded = opt.bytes - head - end;
   if (padded < 0) padded = 0;
@@ -76,7 +77,8 @@ static void post(struct connection *over, int event) {
   int size = opt.hub ? snprintf(request, sizeof request, "POST %s", opt.hub)
                      : snprintf(request, sizeof request, "POST /pub/%s", topic);
   size += snprintf(request + size, sizeof request - size,
-      " HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n%sContent-Type: application/json\r\nContent-Length: %d\r\n\r\n",
+      " HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n%s"
+      "Content-Type: application/json\r\nContent-Length: %d\r\n\r\n",
       opt.port, authorization(over->number), length);
   memcpy(request + size, body, length);
   over->event = event;
@@ -120,14 +122,18 @@ static void part_done(struct connection *by) {
 }
 
 void answered(struct connection *by, int status) {
-  if (status / 100 != 2 && counted.refused++ < 3) fprintf(stderr, "load: an event was answered %d\n", status);
+  if (status / 100 != 2 && counted.refused++ < 3)
+    fprintf(stderr, "load: an event was answered %d\n", status);
   if (!by->waits_for) return;
   answered_at[by->event] = now_ns();
   part_done(by);
 }
 
-void delivered(int event) {
-  if (event < 0 || event >= next_event) return;
+void delivered(const struct connection *to, int event) {
+  if (event < 0 || event >= next_event || topic_of[event] != to->topic) {
+    counted.misrouted++;
+    return;
+  }
   deliveries++;
   int count = ++delivered_count[event];
   if (count > opt.subscribers) doubled++;
@@ -148,7 +154,8 @@ static int all_done(void) {
 static double cpu_seconds(void) {
   struct rusage used;
   getrusage(RUSAGE_SELF, &used);
-  return used.ru_utime.tv_sec + used.ru_stime.tv_sec + (used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6;
+  return used.ru_utime.tv_sec + used.ru_stime.tv_sec +
+         (used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6;
 }
 
 static void connect_publishers(void) {
@@ -170,5 +177,6 @@ void publish_all(void) {
   post_what_is_due();
   serve_until(all_done, opt.seconds);
   double seconds = (now_ns() - began) / 1e9, counted_seconds = (now_ns() - counted_from) / 1e9;
-  print_figures(seconds, counted_seconds, deliveries - deliveries_before, (cpu_seconds() - cpu) / seconds);
+  double cpu_share = (cpu_seconds() - cpu) / seconds;
+  print_figures(seconds, counted_seconds, deliveries - deliveries_before, cpu_share);
 }
