@@ -1,5 +1,5 @@
 # Every target does its own set-up: git, make and Python 3.11 or newer are all that is needed.
-.PHONY: setup setup-demo check conformance cov fix test fuzz audit-deps demo clean help
+.PHONY: setup setup-demo check conformance cov fix test fuzz audit-deps bench demo clean help
 .DEFAULT_GOAL := help
 
 VENV := .venv
@@ -73,5 +73,12 @@ audit-deps: $(VENV)/.dev ## Known vulnerabilities of the pinned packages; warns 
 		--disable-pip-version-check -c constraints.txt pip-audit || true
 	@$(BIN)/python tests/audit_deps.py
 
+$(VENV)/.bench: $(VENV)/.dev
+	@$(call install,.[bench]) && touch $@
+
+bench: $(VENV)/.dev ## Measure the hub beside its peers (half an hour); writes docs/performance.md
+	@$(MAKE) -s $(VENV)/.bench || echo "without plots and profile: matplotlib or py-spy cannot be had"
+	@$(BIN)/python tests/bench/run.py
+
 clean: ## Remove what the other targets made
-	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis dist fuzz-findings
+	@rm -rf $(VENV) tests/bench/.build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis dist fuzz-findings
