@@ -87,7 +87,7 @@ def decide(
             raise InvalidRequest("timestamp", "lies in the future", rule="D-27")
     used = dialects_used(notification, rules.dialects) if rules.dialects else ()
     keys = required_keys(notification.name, ira=rules.ira)
-    require_keys(notification, required_in_dialect(keys, notification, used) if used else keys)
+    require_keys(notification, required_in_dialect(keys, used))
     faults = profile_faults(notification)
     if faults and rules.refuses_profile_faults:
         raise faults[0].as_error()
