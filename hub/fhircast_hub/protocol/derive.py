@@ -19,12 +19,12 @@ import msgspec
 from msgspec import Raw
 
 from fhircast_hub.protocol.events import context_key
-from fhircast_hub.protocol.messages import EventNotification, parse_notification
+from fhircast_hub.protocol.parsing import parse_notification
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from fhircast_hub.protocol.messages import ContextEntry
+    from fhircast_hub.protocol.notification import ContextEntry, EventNotification
 
 
 class Derive(Enum):
@@ -48,7 +48,9 @@ _KEYS_BY_TYPE = {
 }
 """Types that can be derived, the least specific first, each with the keys of its own open."""
 
-DERIVED_EVENTS = frozenset(f"{it.lower()}-open" for it in _KEYS_BY_TYPE)
+_TYPES_BY_KEY = {context_key(it): it for it in _KEYS_BY_TYPE}
+
+DERIVED_EVENTS = tuple(f"{it.lower()}-open" for it in _KEYS_BY_TYPE)
 """Comparison keys of the events that can be derived."""
 
 _ID_NAMESPACE = bytes.fromhex("6b0d3f0c5f2e4c0f9a3b7d41c8e25a17")
@@ -97,14 +99,15 @@ def is_derived_from(opened: EventNotification, event_id: str) -> bool:
 
 def contexts_of(event: EventNotification) -> Mapping[str, str]:
     """Return what an open shows: the resource type of its anchor, patient, … -> "Type/id"."""
-    types = dict.fromkeys((*_KEYS_BY_TYPE, *filter(None, [event.name.anchor_type])))
-    shown = {it: _first_target(event, it) for it in types}
-    return {it: target for it, target in shown.items() if target}
-
-
-def _first_target(event: EventNotification, resource_type: str) -> str:
-    targets = (it.target for it in event.entries(context_key(resource_type)))
-    return next((it for it in targets if it.startswith(f"{resource_type}/")), "")
+    name = event.name
+    shown: dict[str, str] = {}
+    for it in event.context:
+        resource_type = name.anchor_type if it.key == name.anchor_key else _TYPES_BY_KEY.get(it.key)
+        if resource_type is None or resource_type in shown:
+            continue
+        if it.target.startswith(f"{resource_type}/"):
+            shown[resource_type] = it.target
+    return shown
 
 
 def _resource(opened: EventNotification, resource_type: str) -> ContextEntry | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import takewhile
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from fhircast_hub.protocol.delivery import Delivery
+
+_OPEN = EventKind.OPEN
+"""Bound here because an enumeration is slow to look into."""
 
 
 class Kept(msgspec.Struct, frozen=True, gc=False):
@@ -59,15 +61,17 @@ class Unanswered:
 
     def keep(self, it: Kept) -> bool:
         """Keep one more; tell whether all of them still have room."""
-        self.drop(it.delivery.id)  # an id that goes out again (D-28) counts once
-        self._kept[it.delivery.id] = it
-        self._bytes += len(it.delivery.frame)
-        fits = True
-        while len(self._kept) > self._max_frames or self._bytes > self._max_bytes:
-            lost = self._remove(next(iter(self._kept)))
+        kept, delivery = self._kept, it.delivery
+        if delivery.id in kept:
+            self._remove(delivery.id)  # an id that goes out again (D-28) counts once
+        kept[delivery.id] = it
+        self._bytes += len(delivery.frame)
+        if len(kept) <= self._max_frames and self._bytes <= self._max_bytes:
+            return True
+        while len(kept) > self._max_frames or self._bytes > self._max_bytes:
+            lost = self._remove(next(iter(kept)))
             self.missed(lost.revision)
-            fits = False
-        return fits
+        return False
 
     def drop(self, event_id: str) -> Kept | None:
         """Forget one and return it, None if it is not there."""
@@ -80,11 +84,11 @@ class Unanswered:
         what it replaced. Those whose answer is awaited stay.
         """
         it = self._kept.get(event_id)
-        if it is not None and it.delivery.name.kind is EventKind.OPEN:
-            for before in takewhile(lambda other: other is not it, self):
-                if before.delivery.name.kind is EventKind.OPEN and before.deadline == inf:
-                    self._remove(before.delivery.id)
-        return self.drop(event_id)
+        if it is None:
+            return None
+        if it.delivery.name.kind is _OPEN and next(iter(self._kept)) != event_id:
+            self._drop_opens_before(it)
+        return self._remove(event_id)
 
     def missed(self, revision: int) -> None:
         """Note that events up to this revision may not be here."""
@@ -97,6 +101,13 @@ class Unanswered:
         self._bytes = 0
         self.lost_revision = -1
         return taken
+
+    def _drop_opens_before(self, answered: Kept) -> None:
+        for it in self:
+            if it is answered:
+                return
+            if it.delivery.name.kind is _OPEN and it.deadline == inf:
+                self._remove(it.delivery.id)
 
     def _remove(self, event_id: str) -> Kept:
         removed = self._kept.pop(event_id)
