@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     from fhircast_hub.protocol.delivery import Delivery
 
+_OPEN = EventKind.OPEN
+"""Bound here because an enumeration is slow to look into."""
+
 
 class Kept(msgspec.Struct, frozen=True, gc=False):
     """A notification that was delivered, or is kept for delivery.
@@ -68,12 +71,12 @@ class Unanswered:
         self._bytes += len(delivery.frame)
         if it.deadline < self.earliest:
             self.earliest = it.deadline
-        fits = True
+        if len(kept) <= self._max_frames and self._bytes <= self._max_bytes:
+            return True
         while len(kept) > self._max_frames or self._bytes > self._max_bytes:
             lost = self._remove(next(iter(kept)))
             self.missed(lost.revision)
-            fits = False
-        return fits
+        return False
 
     def overdue(self, now: float) -> list[Kept]:
         """Return those whose response is missing."""
@@ -93,10 +96,11 @@ class Unanswered:
         An answered open came after the opens before it: sent again behind it, they would bring back
         what it replaced. Those whose answer is awaited stay.
         """
-        if event_id not in self._kept:
+        it = self._kept.get(event_id)
+        if it is None:
             return None
-        if next(iter(self._kept)) != event_id:  # mostly there is none before it
-            self._drop_opens_before(event_id)
+        if it.delivery.name.kind is _OPEN and next(iter(self._kept)) != event_id:
+            self._drop_opens_before(it)
         return self._remove(event_id)
 
     def missed(self, revision: int) -> None:
@@ -112,13 +116,10 @@ class Unanswered:
         self.earliest = inf
         return taken
 
-    def _drop_opens_before(self, event_id: str) -> None:
-        it = self._kept[event_id]
-        if it.delivery.name.kind is not EventKind.OPEN:
-            return
-        for before in takewhile(lambda other: other is not it, self):
-            if before.delivery.name.kind is EventKind.OPEN and before.deadline == inf:
-                self._remove(before.delivery.id)
+    def _drop_opens_before(self, answered: Kept) -> None:
+        for it in takewhile(lambda other: other is not answered, self):
+            if it.delivery.name.kind is _OPEN and it.deadline == inf:
+                self._remove(it.delivery.id)
 
     def _remove(self, event_id: str) -> Kept:
         removed = self._kept.pop(event_id)
