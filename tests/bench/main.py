@@ -39,6 +39,9 @@ def main() -> int:
     """Measure, keep the figures, write the report; 0 if everything asked for was measured."""
     asked = _arguments()
     if not asked.report_only:
+        if not sys.platform.startswith("linux"):
+            progress("the accounts of CPU and memory are those of Linux: nothing is measured")
+            return 1
         try:
             generator.build()
         except generator.NoCompiler as error:

@@ -61,8 +61,9 @@ moment it was due until all four applications have it.
 """,
     "soak": """## Soak
 
-An hour of such rooms, run faster; now and then an application is started anew. Then half of the
-applications unsubscribe and half vanish. The slope leaves out the first quarter.
+Four hours of such rooms, run faster; now and then an application is started anew. Then half of
+the applications unsubscribe and half vanish. The slope leaves out the first 40 %, in which what
+the hub remembers of each topic reaches its bound.
 """,
     "profile": """## Where the time goes under S2
 
