@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -37,9 +38,10 @@ class Unanswered:
 
     Attributes:
         lost_revision: Revision of the newest that is missing here, -1 if none is.
+        quiet_until: No response is missing before this time, in monotonic seconds.
     """
 
-    __slots__ = ("_bytes", "_kept", "_max_bytes", "_max_frames", "lost_revision")
+    __slots__ = ("_bytes", "_kept", "_max_bytes", "_max_frames", "lost_revision", "quiet_until")
 
     def __init__(self, *, max_frames: int, max_bytes: int) -> None:
         self._max_frames = max_frames
@@ -47,6 +49,7 @@ class Unanswered:
         self._kept: dict[str, Kept] = {}
         self._bytes = 0
         self.lost_revision = -1
+        self.quiet_until = inf
 
     def __iter__(self) -> Iterator[Kept]:
         return iter(list(self._kept.values()))
@@ -66,6 +69,8 @@ class Unanswered:
             self._remove(delivery.id)  # an id that goes out again (D-28) counts once
         kept[delivery.id] = it
         self._bytes += len(delivery.frame)
+        if it.deadline < self.quiet_until:
+            self.quiet_until = it.deadline
         if len(kept) <= self._max_frames and self._bytes <= self._max_bytes:
             return True
         while len(kept) > self._max_frames or self._bytes > self._max_bytes:
@@ -90,6 +95,14 @@ class Unanswered:
             self._drop_opens_before(it)
         return self._remove(event_id)
 
+    def take_overdue(self, now: float) -> list[Delivery]:
+        """Forget those whose response is missing, and return them, oldest first."""
+        overdue = [it.delivery for it in self if it.deadline <= now]
+        for it in overdue:
+            self._remove(it.id)
+        self.quiet_until = min([it.deadline for it in self], default=inf)
+        return overdue
+
     def missed(self, revision: int) -> None:
         """Note that events up to this revision may not be here."""
         self.lost_revision = max(self.lost_revision, revision)
@@ -100,12 +113,11 @@ class Unanswered:
         self._kept = {}
         self._bytes = 0
         self.lost_revision = -1
+        self.quiet_until = inf
         return taken
 
     def _drop_opens_before(self, answered: Kept) -> None:
-        for it in self:
-            if it is answered:
-                return
+        for it in takewhile(lambda other: other is not answered, self):
             if it.delivery.name.kind is _OPEN and it.deadline == inf:
                 self._remove(it.delivery.id)
 
