@@ -11,6 +11,7 @@ from builders import (
     PATIENT,
     REPORT,
     TOPIC,
+    case,
     close_event,
     event,
     open_case,
@@ -143,6 +144,20 @@ def test_a_resend_goes_out_again_with_what_follows_from_it() -> None:
 
 
 # What is shown afterwards
+
+
+def test_of_several_studies_the_first_is_shown() -> None:
+    """D-15."""
+    studies = (case(it)[2] for it in (1, 2))
+    event = open_event(REPORT, PATIENT, *studies)
+    assert contexts_of(event)["ImagingStudy"] == "ImagingStudy/is-1"
+
+
+def test_what_has_no_id_cannot_be_named() -> None:
+    """DER-02: then it counts as not shown."""
+    assert contexts_of(open_event(REPORT, {"resourceType": "Patient"})) == {
+        "DiagnosticReport": "DiagnosticReport/dr-1"
+    }
 
 
 def test_an_open_shows_what_it_holds_and_nothing_else() -> None:

@@ -136,7 +136,7 @@ class Channel:
     @property
     def due(self) -> float:
         """When `tick` may have something to do, if nothing happens before; inf for never."""
-        due = self._unanswered.earliest
+        due = self._unanswered.quiet_until
         if self._lease_ends < due:
             due = self._lease_ends
         return self._grace_ends if self._grace_ends < due else due
@@ -281,7 +281,9 @@ class Channel:
         if now >= self._grace_ends and self.state is State.HELD:
             self.finish(CloseReason.NOT_KNOWN)
             return self._failed(FailureKind.CONNECTION_LOST)
-        return self._missing_responses(now) if self.state is State.LIVE else NOTHING
+        if self.state is not _LIVE or now < self._unanswered.quiet_until:
+            return NOTHING
+        return self._missing_responses(now)
 
     def closed(self, code: int, now: float) -> Outcome:
         """The subscriber's socket is gone.
@@ -414,8 +416,7 @@ class Channel:
 
     def _send(self, delivery: Delivery, revision: int, deadline: float) -> None:
         """Take note of what goes out, now or, while there is no live socket, later."""
-        if not self._unanswered.keep(Kept(delivery, revision, deadline)):
-            self._resumable = False
+        self._keep(delivery, revision, deadline)
         at = delivery.opened_at
         if at is None:
             if delivery.shows is not None or delivery.closes:
@@ -441,10 +442,8 @@ class Channel:
             self._resumable = False
 
     def _missing_responses(self, now: float) -> Outcome:
-        missing = [it.delivery for it in self._unanswered.overdue(now)]
         failures: list[Failure] = []
-        for it in missing:
-            self._unanswered.drop(it.id)
+        for it in self._unanswered.take_overdue(now):
             if it.name != SYNC_ERROR:
                 failed = self._failed(FailureKind.UNANSWERED, "no response", it.id, it.name)
                 failures += failed.failures
