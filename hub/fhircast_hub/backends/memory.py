@@ -58,7 +58,10 @@ class MemoryBackend:
         known = self._topics.get(topic)
         if known is None:
             if len(self._topics) >= self._limits.max_topics:
-                raise LimitReached("hub.topic: the hub holds as many topics as it may", rule="D-40")
+                raise LimitReached(
+                    "hub.topic: the hub holds as many topics as it may",
+                    rule="D-40, FHIRCAST_MAX_TOPICS",
+                )
             self._require_room_for_topic(holder)
             known = self._topics[topic] = _Topic(Session(topic, version_id), now, holder)
             self._held_topics[holder] += 1
@@ -91,7 +94,8 @@ class MemoryBackend:
             raise Unavailable("hub.topic: the session has just expired", rule="D-40")
         if len(known.subscriptions) >= self._limits.max_subscribers_per_topic:
             raise LimitReached(
-                "hub.topic: the session has as many subscribers as it may", rule="2.4"
+                "hub.topic: the session has as many subscribers as it may",
+                rule="2.4, FHIRCAST_MAX_SUBSCRIBERS_PER_TOPIC",
             )
         self._require_room_for_subscription(subscription.subject)
         known.subscriptions[subscription.endpoint_id] = subscription
