@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from fhircast_hub.backends.base import Published, SubscriptionReplaced, topic_of
 from fhircast_hub.protocol.channel_state import CloseReason
+from fhircast_hub.protocol.errors import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -26,8 +27,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_MAX_WAITING = 10_000
-"""Envelopes of wide topics that may wait; beyond it commits are refused instead of piling up."""
+_MAX_BEHIND = 64
+"""Events of a wide topic that may wait to go out; who requests more of that topic is put off."""
+
+_PARTS_A_TURN = 8
+"""Parts that go out of a topic that is behind before others have their turn."""
 
 Part = list["Consequence"]
 
@@ -62,7 +66,6 @@ class Delivering:
         self._clock = clock
         self._conclude = conclude
         self._lanes: dict[str, _Lane] = {}
-        self._waiting = 0
         self._has_lane = asyncio.Event()
         self._has_moved = asyncio.Event()
 
@@ -77,11 +80,19 @@ class Delivering:
             lane = self._lanes[topic] = _Lane()
             self._has_lane.set()
         lane.waiting.append(envelope)
-        self._waiting += 1
 
-    def has_room(self) -> bool:
-        """See `Listener.has_room`."""
-        return self._waiting < _MAX_WAITING
+    def require_room(self, topic: str) -> None:
+        """Pass if the events of a topic go out about as fast as they come.
+
+        Asked before a request is judged. What the hub itself has to tell (SyncErrors, ends) goes
+        out in any case: there is at most one for each failure.
+
+        Raises:
+            Unavailable: Too many wait; the answer to them would say nothing about who has them.
+        """
+        lane = self._lanes.get(topic)
+        if lane is not None and len(lane.waiting) >= _MAX_BEHIND:
+            raise Unavailable("the session's events cannot go out as fast as they come", rule="2.6")
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve the wide topics until told to stop, and then what still waits."""
@@ -101,7 +112,9 @@ class Delivering:
     async def _serve_lanes(self) -> None:
         while await self._has_lane.wait():
             for topic, lane in list(self._lanes.items()):
-                await self._advance(topic, lane)
+                for _ in range(min(_PARTS_A_TURN, 1 + len(lane.waiting))):
+                    if self._lanes.get(topic) is lane:
+                        await self._advance(topic, lane)
                 # Not to be left out: here the sockets are written, and others have their turn.
                 await asyncio.sleep(0)
             if not self._lanes:
@@ -112,7 +125,6 @@ class Delivering:
         try:
             if lane.parts is None:
                 lane.parts = await self._parts(lane.waiting.popleft())
-                self._waiting -= 1
             part = next(lane.parts, None)
         except Exception as error:
             part = self._failed(topic, error)

@@ -225,10 +225,12 @@ class Hub:
             Forbidden: The token does not cover the event or the topic.
             InvalidRequest: Nobody made the topic, or the request itself is wrong.
             Conflict: It does not fit the state of the session.
+            Unavailable: The topic's events come faster than they can go out.
 
         Spec: 2.6; EVT-03, SCO-03, IRA-HUB-07.
         """
         grant.require_publish(notification.name, notification.topic)
+        self._delivering.require_room(notification.topic)
         completed = self._with_post_ids(notification)
         try:
             accepted = await self._commit(completed)

@@ -106,10 +106,6 @@ class Listener(Protocol):
         """Take one envelope; it must neither fail nor wait."""
         ...
 
-    def has_room(self) -> bool:
-        """Tell whether it keeps up; else nothing more is to be committed for now."""
-        ...
-
 
 class Backend(Protocol):
     """Sessions and subscriptions of all topics.

@@ -78,7 +78,6 @@ class MemoryBackend:
         if known is None or known.session.revision != revision or decision.broadcast is None:
             return False
         after = decision.session
-        self._require_room()
         known.session = after
         self._publish(published(topic, decision))
         return True
@@ -107,7 +106,6 @@ class MemoryBackend:
         old = await self.find(subscription.endpoint_id)
         if old is None:
             return False
-        self._require_room()
         self._topics[old.topic].subscriptions[old.endpoint_id] = subscription
         if announce:
             newly = frozenset(subscription.events) - frozenset(old.events)
@@ -129,7 +127,6 @@ class MemoryBackend:
         topic = self._topic_of.get(endpoint_id)
         if topic is None:
             return False
-        self._require_room()
         self._forget(self._topics[topic], endpoint_id)
         self._publish(SubscriptionEnded(topic, endpoint_id, reason))
         return True
@@ -171,10 +168,6 @@ class MemoryBackend:
     def _forget(self, known: _Topic, endpoint_id: str) -> None:
         del self._topic_of[endpoint_id]
         _count_down(self._held_subscriptions, known.subscriptions.pop(endpoint_id).subject)
-
-    def _require_room(self) -> None:
-        if self._listener is not None and not self._listener.has_room():
-            raise Unavailable("the hub lags behind with deliveries", rule="2.6")
 
     def _publish(self, envelope: Envelope) -> None:
         if self._listener is not None:
