@@ -20,6 +20,7 @@ _TWICE = "a name occurs twice in one object"
 _TO_BRACKETS = bytes.maketrans(b"{}", b"[]")
 _ALL_ELSE = bytes(set(range(256)) - set(b'{}[]"'))
 _ALL_BUT_MARKS = bytes(set(range(256)) - set(b"{}[]:"))
+_ESCAPED = re.compile(rb"(?:\\.)+")
 _STRING = re.compile(rb'"[^"]*"')
 _encode_sorted = msgspec.json.Encoder(order="sorted").encode
 _TOO_DEEP = f"more than {MAX_DEPTH} objects and arrays within each other"
@@ -71,9 +72,7 @@ def canonical_json(text: bytes, value: object) -> bytes:
 
 def _check_depth(canonical: bytes) -> None:
     """Peel the brackets off, one level at a time: walking the values would cost four times more."""
-    unescaped = canonical
-    if b"\\" in canonical:
-        unescaped = canonical.replace(b"\\\\", b"").replace(b'\\"', b"")
+    unescaped = _ESCAPED.sub(b"", canonical) if 0x5C in canonical else canonical
     brackets = unescaped.translate(_TO_BRACKETS, _ALL_ELSE)
     brackets = _STRING.sub(b"", brackets.replace(b'""', b""))
     for _ in range(MAX_DEPTH):
