@@ -75,9 +75,9 @@ class Content:
 
     def __iter__(self) -> Iterator[tuple[str, SharedResource]]:
         """Yield ("Type/id", resource) in the order in which the resources first came."""
-        items = [(it.order, key, it) for part in self._parts for key, it in part.items()]
-        items.sort()  # no two have the same order
-        return iter([(key, it) for _, key, it in items])
+        items = [item for part in self._parts if part for item in part.items()]
+        items.sort(key=lambda item: item[1].order)
+        return iter(items)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Content):
