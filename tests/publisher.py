@@ -40,6 +40,7 @@ def posted(
         *([b"Authorization: Bearer " + token.encode()] if token else []),
         b"Content-Type: " + content_type,
         b"Content-Length: " + (length or b"%d" % len(body)),
+        b"Accept: */*",
         *headers,
     ]
     return b"\r\n".join([*lines, b"", body])

@@ -125,6 +125,21 @@ async def exchange(hub: RunningHub, request: bytes) -> bytes:
         return await (await connection.send(request)).rest()
 
 
+def answers_in(data: bytes) -> list[Answer]:
+    """Return the answers in what came, without date, headers sorted: their order means nothing."""
+    answers = []
+    while data:
+        head, _, data = data.partition(b"\r\n\r\n")
+        first, *lines = head.split(b"\r\n")
+        pairs = (it.decode().partition(": ") for it in lines)
+        headers = {name.lower(): value for name, _, value in pairs}
+        size = int(headers.get("content-length", 0))
+        headers.pop("date", None)
+        answers.append(Answer(first, tuple(sorted(headers.items())), data[:size]))
+        data = data[size:]
+    return answers
+
+
 def status_of(answer: bytes) -> int:
     """Return the status of an answer, the only one there is."""
     assert answer.count(b"HTTP/1.1 ") == 1, answer

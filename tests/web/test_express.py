@@ -121,7 +121,7 @@ CUTS = {
     "head, then body": lambda head, body: [head, body],
     "body in three": lambda head, body: [head + body[:10], body[10:50], body[50:]],
     "within the head": lambda head, body: [head[:40], head[40:] + body],
-    "within the length": lambda head, body: [head[:-5], head[-5:] + body],
+    "within the length": lambda head, body: [head[:-20], head[-20:] + body],
     "the first byte alone": lambda head, body: [head[:1], head[1:] + body],
     "byte by byte": lambda head, body: (
         [(head + body)[it : it + 1] for it in range(400)] + [(head + body)[400:]]
