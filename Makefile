@@ -1,5 +1,5 @@
 # Every target does its own set-up: git, make and Python 3.11 or newer are all that is needed.
-.PHONY: setup setup-demo check conformance cov fix test fuzz audit-deps demo clean help
+.PHONY: setup setup-demo check conformance cov fix test fuzz audit-deps bench demo clean help
 .DEFAULT_GOAL := help
 
 VENV := .venv
@@ -23,7 +23,7 @@ $(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
-	@$(call install,.[redis$(comma)demo$(comma)dev$(comma)browser])
+	@$(call install,.[redis$(comma)demo$(comma)dev$(comma)browser$(comma)bench])
 	@touch $@ $(VENV)/.demo
 
 comma := ,
@@ -52,6 +52,7 @@ check: $(VENV)/.dev ## Lint, types, import rules, a test for each requirement; c
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/python tests/traceability.py --check
+	@$(BIN)/python tests/scaling.py --check
 
 conformance: $(VENV)/.dev ## Judge the hub with the conformance kit, both profiles; writes docs/conformance.md
 	@$(BIN)/python tests/traceability.py --judge
@@ -60,6 +61,7 @@ fix: $(VENV)/.dev ## Format, and mend what can be mended
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 	@$(BIN)/python tests/traceability.py
+	@$(BIN)/python tests/scaling.py
 
 INPUTS ?= 100000
 
@@ -71,5 +73,14 @@ audit-deps: $(VENV)/.dev ## Known vulnerabilities of the pinned packages; warns 
 		--disable-pip-version-check -c constraints.txt pip-audit || true
 	@$(BIN)/python tests/audit_deps.py
 
+$(VENV)/.bench: $(VENV)/.dev
+	@$(call install,.[bench]) && touch $@
+
+BENCH ?=
+
+bench: $(VENV)/.dev ## Measure the hub beside its peers (half an hour); BENCH="--only S2" for a part
+	@$(MAKE) -s $(VENV)/.bench || echo "without plots and profile: matplotlib or py-spy cannot be had"
+	@$(BIN)/python tests/bench/run.py $(BENCH)
+
 clean: ## Remove what the other targets made
-	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis dist fuzz-findings
+	@rm -rf $(VENV) tests/bench/.build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis dist fuzz-findings

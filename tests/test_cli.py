@@ -23,7 +23,10 @@ from fhircast_hub.cli.main import main
 from hub_server import running_hub
 from wire_messages import ALL_EVENTS
 
-VERBS = ("serve", "demo", "sub", "pub", "context", "audit", "token", "conform-subscriber")
+VERBS = (
+    *("serve", "demo", "sub", "pub", "context", "audit", "token"),
+    *("conform", "conform-subscriber", "plan", "bench"),
+)
 KEY = "a key for tests only, 32 characters and more"
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import time
 from datetime import UTC, datetime
 from typing import Protocol
-from uuid import uuid4
 
 
 class Clock(Protocol):
@@ -34,8 +34,13 @@ class SystemClock:
 
 
 def new_id() -> str:
-    """Return a UUID for an event or a version (D-50)."""
-    return str(uuid4())
+    """Return a UUID for an event or a version: random, version 4 (D-50).
+
+    Written out, since every event gets one: `uuid.uuid4` takes three times as long.
+    """
+    digits = os.urandom(16).hex()
+    variant = "89ab"[int(digits[16], 16) & 3]
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
 
 
 ENDPOINT_ID_BYTES = 24

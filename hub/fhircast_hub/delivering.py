@@ -1,8 +1,9 @@
 """What is committed goes out, topic by topic, in order; a wide topic does not hold up the others.
 
-A topic with few subscribers gets an event at once. To one with many it goes out in parts, and
-between two parts everybody else has a turn: the other topics' events, requests, answers. What is
-committed to such a topic meanwhile waits behind it, so that its order stays.
+A topic with few subscribers gets an event at once, in the step that commits it. To one with many it
+goes out in parts, and between two parts everybody else has a turn: the other topics' events,
+requests, answers. What is committed to such a topic meanwhile waits behind it, so that its order
+stays.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from fhircast_hub.backends.base import Published, SubscriptionReplaced, topic_of
 from fhircast_hub.protocol.channel_state import CloseReason
+from fhircast_hub.protocol.errors import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -25,9 +27,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_MAX_WAITING = 10_000
-"""Envelopes of wide topics that may wait; beyond it nothing more is taken from the backend, which
-then refuses commits instead of piling them up."""
+_MAX_BEHIND = 64
+"""Events of a wide topic that may wait to go out; who requests more of that topic is put off."""
+
+_PARTS_A_TURN = 8
+"""Parts that go out of a topic that is behind before others have their turn."""
 
 Part = list["Consequence"]
 
@@ -41,7 +45,7 @@ class _Lane:
 
 
 class Delivering:
-    """Brings what a backend publishes to the channels of this process.
+    """Brings what a backend publishes to the channels of this process; its `Listener`.
 
     Args:
         backend: Where it comes from.
@@ -62,40 +66,55 @@ class Delivering:
         self._clock = clock
         self._conclude = conclude
         self._lanes: dict[str, _Lane] = {}
-        self._waiting = 0
         self._has_lane = asyncio.Event()
-        self._has_room = asyncio.Event()
+        self._has_moved = asyncio.Event()
 
-    async def run(self) -> None:
-        """Deliver until the backend is closed, and then what still waits."""
-        async with asyncio.TaskGroup() as tasks:
-            wide = tasks.create_task(self._serve_lanes())
-            async for envelope in self._backend.listen():
-                await self._take(envelope)
-            while self._lanes:
-                self._has_room.clear()
-                await self._has_room.wait()
-            wide.cancel()
-
-    async def _take(self, envelope: Envelope) -> None:
+    def take(self, envelope: Envelope) -> None:
+        """See `Listener.take`: what can go out at once goes out at once."""
         topic = topic_of(envelope)
         lane = self._lanes.get(topic)
         if lane is None:
-            if not (isinstance(envelope, Published) and self._fanout.is_wide(topic)):
-                await self._deliver(envelope)
+            if not self._is_long(envelope, topic):
+                self._deliver(envelope)
                 return
             lane = self._lanes[topic] = _Lane()
             self._has_lane.set()
         lane.waiting.append(envelope)
-        self._waiting += 1
-        while self._waiting > _MAX_WAITING:
-            self._has_room.clear()
-            await self._has_room.wait()
+
+    def require_room(self, topic: str) -> None:
+        """Pass if the events of a topic go out about as fast as they come.
+
+        Asked before a request is judged. What the hub itself has to tell (SyncErrors, ends) goes
+        out in any case: there is at most one for each failure.
+
+        Raises:
+            Unavailable: Too many wait; the answer to them would say nothing about who has them.
+        """
+        lane = self._lanes.get(topic)
+        if lane is not None and len(lane.waiting) >= _MAX_BEHIND:
+            raise Unavailable("the session's events cannot go out as fast as they come", rule="2.6")
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serve the wide topics until told to stop, and then what still waits."""
+        serving = asyncio.create_task(self._serve_lanes())
+        await stop.wait()
+        while self._lanes:
+            self._has_moved.clear()
+            await self._has_moved.wait()
+        serving.cancel()
+
+    def _is_long(self, envelope: Envelope, topic: str) -> bool:
+        """Whether an envelope does not go out at once: it takes many steps, or needs a session."""
+        if isinstance(envelope, Published):
+            return self._fanout.is_wide(topic)
+        return isinstance(envelope, SubscriptionReplaced) and bool(envelope.newly_granted)
 
     async def _serve_lanes(self) -> None:
         while await self._has_lane.wait():
             for topic, lane in list(self._lanes.items()):
-                await self._advance(topic, lane)
+                for _ in range(min(_PARTS_A_TURN, 1 + len(lane.waiting))):
+                    if self._lanes.get(topic) is lane:
+                        await self._advance(topic, lane)
                 # Not to be left out: here the sockets are written, and others have their turn.
                 await asyncio.sleep(0)
             if not self._lanes:
@@ -106,7 +125,6 @@ class Delivering:
         try:
             if lane.parts is None:
                 lane.parts = await self._parts(lane.waiting.popleft())
-                self._waiting -= 1
             part = next(lane.parts, None)
         except Exception as error:
             part = self._failed(topic, error)
@@ -116,11 +134,11 @@ class Delivering:
         self._note(part or ())
         if lane.parts is None and not lane.waiting:
             del self._lanes[topic]
-        self._has_room.set()
+        self._has_moved.set()
 
-    async def _deliver(self, envelope: Envelope) -> None:
+    def _deliver(self, envelope: Envelope) -> None:
         try:
-            for part in await self._parts(envelope):
+            for part in self._fanout.deliver(envelope, None, self._clock.monotonic()):
                 self._note(part)
         except Exception as error:
             self._note(self._failed(topic_of(envelope), error))

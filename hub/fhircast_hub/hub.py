@@ -127,6 +127,7 @@ class Hub:
         )
         self.holders = TokenHolders(backend)
         self._delivering = Delivering(backend, fanout, clock, self._conclude)
+        self._backend.listen(self._delivering)
         self._remarks = Remarks()
         self._concluded: deque[Consequence] = deque()
         self._has_concluded = asyncio.Event()
@@ -139,13 +140,13 @@ class Hub:
     async def run(self, stop: asyncio.Event) -> None:
         """Deliver what is committed and let time pass, until told to stop."""
         async with asyncio.TaskGroup() as tasks:
-            delivering = tasks.create_task(self._delivering.run())
+            delivering = tasks.create_task(self._delivering.run(stop))
             settling = tasks.create_task(self._settling())
             sweeping = tasks.create_task(self._sweep())
             await stop.wait()
             sweeping.cancel()
-            await self._backend.close()
             await delivering
+            await self._backend.close()
             settling.cancel()
 
     async def subscribe(self, request: SubscriptionRequest, grant: Grant) -> str:
@@ -224,10 +225,12 @@ class Hub:
             Forbidden: The token does not cover the event or the topic.
             InvalidRequest: Nobody made the topic, or the request itself is wrong.
             Conflict: It does not fit the state of the session.
+            Unavailable: The topic's events come faster than they can go out.
 
         Spec: 2.6; EVT-03, SCO-03, IRA-HUB-07.
         """
         grant.require_publish(notification.name, notification.topic)
+        self._delivering.require_room(notification.topic)
         completed = self._with_post_ids(notification)
         try:
             accepted = await self._commit(completed)

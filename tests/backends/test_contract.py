@@ -77,19 +77,23 @@ async def decided(backend: Backend, number: int, topic: str = TOPIC) -> tuple[in
     return session.revision, judge(session, opened, f"v{number}")
 
 
+class Ear:
+    """A listener that keeps what it takes."""
+
+    def __init__(self) -> None:
+        self.heard: list[Envelope] = []
+
+    def take(self, envelope: Envelope) -> None:
+        self.heard.append(envelope)
+
+
 @asynccontextmanager
 async def listening(backend: Backend) -> AsyncIterator[list[Envelope]]:
     """Gather what is published inside the block; complete once the block is left."""
-    heard: list[Envelope] = []
-
-    async def listen() -> None:
-        async for envelope in backend.listen():
-            heard.append(envelope)  # noqa: PERF401 - one at a time, so that none is lost on failure
-
-    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
-        tasks.create_task(listen())
-        yield heard
-        await backend.close()
+    ear = Ear()
+    backend.listen(ear)
+    yield ear.heard
+    await backend.close()
 
 
 async def test_a_topic_is_made_once(backend: Backend) -> None:

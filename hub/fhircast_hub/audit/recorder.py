@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from fhircast_hub.audit.facts import Act
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from fhircast_hub.audit.lane import Lane
 
 logger = logging.getLogger(__name__)
+
+_NO_PROMISE = nullcontext()
 
 _FLUSH_SECONDS = 5.0
 """How long the hub's end may wait for entries to be kept."""
@@ -45,16 +47,16 @@ class Recorder:
         """Entries lost since the start, of all lanes."""
         return sum(it.lost for it in self._lanes)
 
-    @contextmanager
-    def place(self) -> Iterator[None]:
+    def place(self) -> AbstractContextManager[None]:
         """Keep a place for the entry of what is done inside.
 
         Raises:
             Unavailable: The trail is required and could not take the entry.
         """
-        if not self._required:
-            yield
-            return
+        return self._promise() if self._required else _NO_PROMISE
+
+    @contextmanager
+    def _promise(self) -> Iterator[None]:
         if any(it.is_failing or it.room <= self._promised for it in self._lanes):
             raise Unavailable(
                 "audit: the hub cannot record what is done now; try again",

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+import msgspec
+
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from datetime import datetime
 
     from fhircast_hub.protocol.channel_state import CloseReason
@@ -15,8 +16,7 @@ if TYPE_CHECKING:
     from fhircast_hub.protocol.subscription import Subscription
 
 
-@dataclass(frozen=True, slots=True)
-class Published:
+class Published(msgspec.Struct, frozen=True):
     """A committed event.
 
     Attributes:
@@ -50,8 +50,7 @@ def published(topic: str, decision: Decision) -> Published:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class SubscriptionReplaced:
+class SubscriptionReplaced(msgspec.Struct, frozen=True):
     """A re-subscribe replaced the record of a subscription.
 
     Attributes:
@@ -63,8 +62,7 @@ class SubscriptionReplaced:
     newly_granted: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True)
-class SubscriptionEnded:
+class SubscriptionEnded(msgspec.Struct, frozen=True):
     """A subscription is over; whoever holds its socket closes it."""
 
     topic: str
@@ -101,6 +99,14 @@ class BackendLimits:
     topic_idle_seconds: float = 600
 
 
+class Listener(Protocol):
+    """Who hears what is committed."""
+
+    def take(self, envelope: Envelope) -> None:
+        """Take one envelope; it must neither fail nor wait."""
+        ...
+
+
 class Backend(Protocol):
     """Sessions and subscriptions of all topics.
 
@@ -108,11 +114,12 @@ class Backend(Protocol):
 
     1. `commit` keeps the new session and publishes the broadcast in one atomic step, or does
        neither. What returned True survives whatever the implementation says it survives.
-    2. `listen` yields the envelopes of one topic in commit order, at every process alike.
+    2. The listener takes the envelopes of one topic in commit order, at every process alike.
     3. A record or session that was not renewed until its time disappears by itself.
 
     Attributes:
-        is_immediate: No method but `listen` ever waits for anything.
+        is_immediate: No method ever waits for anything, and what is committed was taken by the
+            listener before the commit returns.
     """
 
     is_immediate: bool
@@ -151,8 +158,8 @@ class Backend(Protocol):
         """
         ...
 
-    def listen(self) -> AsyncIterator[Envelope]:
-        """Yield what is committed from now on, until `close`. One listener per process."""
+    def listen(self, listener: Listener) -> None:
+        """Hand what is committed from now on to the one listener of this process, until `close`."""
         ...
 
     async def add(self, subscription: Subscription) -> None:
@@ -190,5 +197,5 @@ class Backend(Protocol):
         ...
 
     async def close(self) -> None:
-        """End `listen` and let go of everything."""
+        """Hand on nothing more and let go of everything."""
         ...

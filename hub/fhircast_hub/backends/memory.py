@@ -6,7 +6,6 @@ was committed lives as long as the process.
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 from fhircast_hub.backends.base import (
     BackendLimits,
     Envelope,
+    Listener,
     SubscriptionEnded,
     SubscriptionReplaced,
     published,
@@ -23,15 +23,11 @@ from fhircast_hub.protocol.errors import LimitReached, Unavailable
 from fhircast_hub.protocol.session import Session
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from datetime import datetime
 
     from fhircast_hub.protocol.channel_state import CloseReason
     from fhircast_hub.protocol.session import Decision
     from fhircast_hub.protocol.subscription import Subscription
-
-_MAX_UNDELIVERED = 10_000
-"""Envelopes that the listener may lag behind; then commits are refused instead of piling up."""
 
 
 @dataclass(slots=True)
@@ -53,7 +49,7 @@ class MemoryBackend:
         self._topic_of: dict[str, str] = {}
         self._held_topics: Counter[str] = Counter()
         self._held_subscriptions: Counter[str] = Counter()
-        self._envelopes: asyncio.Queue[Envelope | None] = asyncio.Queue(_MAX_UNDELIVERED)
+        self._listener: Listener | None = None
 
     async def make_topic(
         self, topic: str, version_id: str, *, now: datetime, holder: str = ""
@@ -62,7 +58,10 @@ class MemoryBackend:
         known = self._topics.get(topic)
         if known is None:
             if len(self._topics) >= self._limits.max_topics:
-                raise LimitReached("hub.topic: the hub holds as many topics as it may", rule="D-40")
+                raise LimitReached(
+                    "hub.topic: the hub holds as many topics as it may",
+                    rule="D-40, FHIRCAST_MAX_TOPICS",
+                )
             self._require_room_for_topic(holder)
             known = self._topics[topic] = _Topic(Session(topic, version_id), now, holder)
             self._held_topics[holder] += 1
@@ -79,14 +78,13 @@ class MemoryBackend:
         if known is None or known.session.revision != revision or decision.broadcast is None:
             return False
         after = decision.session
-        self._publish(published(topic, decision))
         known.session = after
+        self._publish(published(topic, decision))
         return True
 
-    async def listen(self) -> AsyncIterator[Envelope]:
+    def listen(self, listener: Listener) -> None:
         """See `Backend.listen`."""
-        while (envelope := await self._envelopes.get()) is not None:
-            yield envelope
+        self._listener = listener
 
     async def add(self, subscription: Subscription) -> None:
         """See `Backend.add`."""
@@ -95,7 +93,8 @@ class MemoryBackend:
             raise Unavailable("hub.topic: the session has just expired", rule="D-40")
         if len(known.subscriptions) >= self._limits.max_subscribers_per_topic:
             raise LimitReached(
-                "hub.topic: the session has as many subscribers as it may", rule="2.4"
+                "hub.topic: the session has as many subscribers as it may",
+                rule="2.4, FHIRCAST_MAX_SUBSCRIBERS_PER_TOPIC",
             )
         self._require_room_for_subscription(subscription.subject)
         known.subscriptions[subscription.endpoint_id] = subscription
@@ -107,10 +106,10 @@ class MemoryBackend:
         old = await self.find(subscription.endpoint_id)
         if old is None:
             return False
+        self._topics[old.topic].subscriptions[old.endpoint_id] = subscription
         if announce:
             newly = frozenset(subscription.events) - frozenset(old.events)
             self._publish(SubscriptionReplaced(subscription, newly))
-        self._topics[old.topic].subscriptions[old.endpoint_id] = subscription
         return True
 
     async def find(self, endpoint_id: str) -> Subscription | None:
@@ -128,8 +127,8 @@ class MemoryBackend:
         topic = self._topic_of.get(endpoint_id)
         if topic is None:
             return False
-        self._publish(SubscriptionEnded(topic, endpoint_id, reason))
         self._forget(self._topics[topic], endpoint_id)
+        self._publish(SubscriptionEnded(topic, endpoint_id, reason))
         return True
 
     async def expire(self, now: datetime) -> None:
@@ -147,9 +146,7 @@ class MemoryBackend:
 
     async def close(self) -> None:
         """See `Backend.close`."""
-        while self._envelopes.full():
-            self._envelopes.get_nowait()
-        self._envelopes.put_nowait(None)
+        self._listener = None
 
     def _require_room_for_topic(self, holder: str) -> None:
         most = self._limits.max_topics_per_holder
@@ -173,10 +170,8 @@ class MemoryBackend:
         _count_down(self._held_subscriptions, known.subscriptions.pop(endpoint_id).subject)
 
     def _publish(self, envelope: Envelope) -> None:
-        try:
-            self._envelopes.put_nowait(envelope)
-        except asyncio.QueueFull:
-            raise Unavailable("the hub lags behind with deliveries", rule="2.6") from None
+        if self._listener is not None:
+            self._listener.take(envelope)
 
 
 def _count_down(counts: Counter[str], holder: str) -> None:

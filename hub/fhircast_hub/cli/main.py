@@ -21,8 +21,10 @@ class _Verbs(click.Group):
         "context": "fhircast_hub.cli.context:context",
         "audit": "fhircast_hub.cli.audit:audit",
         "token": "fhircast_hub.cli.token:token",
+        "plan": "fhircast_hub.cli.plan:plan",
         "conform": "fhircast_conformance.cli:conform",
         "conform-subscriber": "fhircast_conformance.subscriber.cli:conform_subscriber",
+        "bench": "fhircast_bench.cli:bench",
     }
 
     def list_commands(self, ctx: click.Context) -> list[str]:

@@ -24,6 +24,7 @@ from fhircast_hub.web.frames import (
     FrameReader,
     TextFrames,
     control_frame,
+    lone_text,
     short_frame,
 )
 
@@ -231,6 +232,13 @@ class Wire(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Bytes came; after a flood they are thrown away unread."""
         at = 0
+        if self._reader is None and not self._is_deaf and self._allowance.is_earned:
+            message = lone_text(data)  # an acknowledgement, mostly
+            if message is not None and message.isascii():
+                self._allowance.spend()
+                if self.link is not None and not self._is_closing:
+                    self._listener.heard(self, self.link, message, is_text=True)
+                return
         while self._reader is None and not self._is_deaf:
             read = short_frame(data, at)
             if read is None:
