@@ -331,6 +331,15 @@ async def test_records_expire(backend: Backend) -> None:
     assert await backend.of_topic(TOPIC) == (subscription("2", lives=20),)
 
 
+async def test_the_end_of_an_expired_record_is_announced(backend: Backend) -> None:
+    """Guarantee 3: a channel that goes by another clock must not outlive the session."""
+    async with listening(backend) as heard:
+        await backend.make_topic(TOPIC, "v0", now=NOON)
+        await backend.add(subscription("1", lives=10))
+        await backend.expire(after(10))
+    assert heard == [SubscriptionEnded(TOPIC, "1", CloseReason.LEASE_ENDED)]
+
+
 async def test_a_renewed_record_does_not_expire(backend: Backend) -> None:
     """Guarantee 3."""
     await backend.make_topic(TOPIC, "v0", now=NOON)

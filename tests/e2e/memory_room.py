@@ -47,13 +47,18 @@ GRACE_SECONDS = 5
 
 
 class FakeClock:
-    """Time that passes when the test says so."""
+    """Time that passes when the test says so.
+
+    Attributes:
+        seconds: That have passed.
+        ahead_seconds: By which the wall clock was set forward.
+    """
 
     def __init__(self) -> None:
-        self.seconds = 0.0
+        self.seconds = self.ahead_seconds = 0.0
 
     def utc(self) -> datetime:
-        return NOON + timedelta(seconds=self.seconds)
+        return NOON + timedelta(seconds=self.seconds + self.ahead_seconds)
 
     def monotonic(self) -> float:
         return self.seconds
@@ -83,9 +88,9 @@ class Room:
         self.fanout = Fanout(
             ChannelRules(strict_acks=ira, grace_seconds=0 if ira else GRACE_SECONDS)
         )
-        backend = MemoryBackend(BackendLimits())
+        self.backend = MemoryBackend(BackendLimits())
         rules = HubRules(session=Rules(ira=ira))
-        self.hub = Hub(backend, self.fanout, rules=rules, clock=self.clock)
+        self.hub = Hub(self.backend, self.fanout, rules=rules, clock=self.clock)
         self.apps = [App(self, name) for name in names]
         self._stop = asyncio.Event()
         self._running: asyncio.Task[None] | None = None

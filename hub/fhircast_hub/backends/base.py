@@ -115,7 +115,8 @@ class Backend(Protocol):
     1. `commit` keeps the new session and publishes the broadcast in one atomic step, or does
        neither. What returned True survives whatever the implementation says it survives.
     2. The listener takes the envelopes of one topic in commit order, at every process alike.
-    3. A record or session that was not renewed until its time disappears by itself.
+    3. A record or session that was not renewed until its time disappears by itself, and no session
+       does while anybody has a channel to it: the end of a record is announced as by `end`.
 
     Attributes:
         is_immediate: No method ever waits for anything, and what is committed was taken by the
@@ -193,7 +194,7 @@ class Backend(Protocol):
         ...
 
     async def expire(self, now: datetime) -> None:
-        """Forget records and sessions whose time is over."""
+        """Forget records and sessions whose time is over; announce the ends of records."""
         ...
 
     async def close(self) -> None:

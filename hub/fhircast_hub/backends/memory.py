@@ -19,13 +19,13 @@ from fhircast_hub.backends.base import (
     SubscriptionReplaced,
     published,
 )
+from fhircast_hub.protocol.channel_state import CloseReason
 from fhircast_hub.protocol.errors import LimitReached, Unavailable
 from fhircast_hub.protocol.session import Session
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from fhircast_hub.protocol.channel_state import CloseReason
     from fhircast_hub.protocol.session import Decision
     from fhircast_hub.protocol.subscription import Subscription
 
@@ -138,6 +138,9 @@ class MemoryBackend:
             for endpoint_id, subscription in list(known.subscriptions.items()):
                 if subscription.expires_at <= now:
                     self._forget(known, endpoint_id)
+                    # Its channel goes by another clock: where the wall clock was set, it still
+                    # stands, and would pass over all that the topic's next session says.
+                    self._publish(SubscriptionEnded(topic, endpoint_id, CloseReason.LEASE_ENDED))
             if known.subscriptions:
                 known.idle_since = now
             elif known.idle_since + idle <= now:
