@@ -207,6 +207,11 @@ class Channel:
         if not self._resumable:
             held = [it for it in held if it.revision > revision]
             self._revision = max(self._revision, revision)
+        else:
+            # What the session holds may still be on its way here. An open that is must not come
+            # behind the newer one that is sent now; a close among it tells something.
+            granted = (key for key in self.subscription.events if key.endswith("-open"))
+            self._covered = dict.fromkeys(granted, revision)
         held_ids = {it.delivery.id for it in held}
         opens = list(opens)
         ends_with_opens = not opens or opens[-1][0] not in held_ids
@@ -376,6 +381,7 @@ class Channel:
             return NOTHING
         was_connected = self.is_connected
         self._step(Step.FINISHED)
+        self._lease_ends = self._grace_ends = inf
         self.ended_for = reason
         self._forget()
         if not was_connected:
