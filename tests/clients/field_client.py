@@ -164,8 +164,9 @@ class FieldClient:
     async def close_as_browsers_do(self) -> None:
         """Close with a frame that has no code: what `close()` without arguments sends."""
         assert self._socket is not None
-        async with self._socket.send_context():
-            self._socket.protocol.send_close()
+        with suppress(ConnectionClosed):  # the hub may have closed it meanwhile
+            async with self._socket.send_context():
+                self._socket.protocol.send_close()
         await self._socket.wait_closed()
 
     def start(self, work: Coroutine[Any, Any, None]) -> None:

@@ -13,6 +13,7 @@ from fhircast_subscribers import connect
 from fhircast_subscribers.wire import encode
 from subscribers.clients import FAST, reading_case, shows
 from subscribers.real_hub import real_hub
+from subscribers.scripted_hub import until
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
@@ -122,6 +123,7 @@ async def test_started_session_is_told_and_evidence_joins_it(hub_url: str) -> No
             await session.open(reading_case())
             await line_with(watcher, "opened")
             assert len((await line_with(viewer, "content"))["changed"]) == 1
+            await until(lambda: session.current and session.current.resources("Observation"))
             current = session.current
             assert current is not None
             assert encode(current.resources("Observation")[0]).count(b"6.50") == 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from conformance_kit.mutants.registry import around, mutant
@@ -10,6 +9,7 @@ from fhircast_hub import fanout
 from fhircast_hub.protocol.scopes import Scopes
 from fhircast_hub.security import tokens
 from fhircast_hub.web import routes
+from msgspec.structs import replace
 
 if TYPE_CHECKING:
     import pytest
@@ -40,12 +40,11 @@ def tokens_open_every_topic(patch: pytest.MonkeyPatch) -> None:
 def topics_leak(patch: pytest.MonkeyPatch) -> None:
     def leaking(original: Any) -> Any:
         def notify(self: Any, published: Any, now: float) -> Any:
-            found = original(self, published, now)
+            yield from original(self, published, now)
             called = initials(self, published.topic)
             for topic in list(self._topics):
                 if topic != published.topic and called == initials(self, topic) == {"S"}:
-                    found += original(self, replace(published, topic=topic), now)
-            return found
+                    yield from original(self, replace(published, topic=topic), now)
 
         return notify
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from conformance_kit.mutants.registry import around, mutant
@@ -81,7 +82,11 @@ def leases_never_end(patch: pytest.MonkeyPatch) -> None:
 
         return tick
 
+    def expiry(self: Any, _lease_seconds: int) -> Any:
+        return self._clock.utc() + timedelta(days=1)
+
     around(patch, channel.Channel, "tick", endless)
+    patch.setattr(hub.Hub, "_expiry", expiry)
 
 
 @mutant("an unsubscribed socket is closed without a denial", red="UNS-03")
