@@ -14,7 +14,12 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from fhircast_hub.backends.base import Published, SubscriptionReplaced, topic_of
+from fhircast_hub.backends.base import (
+    Published,
+    SubscriptionEnded,
+    SubscriptionReplaced,
+    topic_of,
+)
 from fhircast_hub.protocol.channel_state import CloseReason
 
 if TYPE_CHECKING:
@@ -23,20 +28,31 @@ if TYPE_CHECKING:
     from fhircast_hub.backends.base import Backend, Envelope
     from fhircast_hub.clock import Clock
     from fhircast_hub.fanout import Consequence, Fanout
+    from fhircast_hub.protocol.subscription import Subscription
 
 logger = logging.getLogger(__name__)
 
 _MAX_WAITING = 10_000
-"""Envelopes of wide topics that may wait; beyond it commits are refused instead of piling up."""
+"""Envelopes of wide topics that may wait; beyond it commits to them are refused, not piled up."""
+
+_MAX_WAITING_OF_TOPIC = 128
+"""The same of one topic: nobody should show what was true that many events ago."""
+
+_BEHIND = 8
+"""So many waiting envelopes earn a lane one part more in its turn."""
+
+_MAX_PARTS = 4
+"""Parts in one turn: a few milliseconds, for which all others wait."""
 
 Part = list["Consequence"]
 
 
 @dataclass(slots=True)
 class _Lane:
-    """A wide topic: what goes out at the moment, and what waits behind it."""
+    """A wide topic: what goes out at the moment, its parts, and what waits behind it."""
 
     waiting: deque[Envelope] = field(default_factory=deque)
+    going: Envelope | None = None
     parts: Iterator[Part] | None = None
 
 
@@ -79,18 +95,43 @@ class Delivering:
         lane.waiting.append(envelope)
         self._waiting += 1
 
-    def has_room(self) -> bool:
-        """See `Listener.has_room`."""
-        return self._waiting < _MAX_WAITING
+    def has_room(self, topic: str) -> bool:
+        """See `Listener.has_room`; where nothing waits, nothing has to stop."""
+        lane = self._lanes.get(topic)
+        return lane is None or (
+            len(lane.waiting) < _MAX_WAITING_OF_TOPIC and self._waiting < _MAX_WAITING
+        )
+
+    async def room(self, topic: str) -> None:
+        """Wait until there is room for one more event of a topic."""
+        while not self.has_room(topic):
+            await self._moved()
+
+    def catch_up(self, subscription: Subscription) -> None:
+        """Hand a channel at once what waits for it, before a new socket changes its state.
+
+        The session that it is brought up to date with holds these events already; it would get them
+        once more, after older ones.
+        """
+        lane = self._lanes.get(subscription.topic)
+        for envelope in () if lane is None else (lane.going, *lane.waiting):
+            if isinstance(envelope, Published):
+                now = self._clock.monotonic()
+                self._note(self._fanout.hand_to(subscription, envelope, now))
+            elif _is_about(envelope, subscription.endpoint_id):
+                break  # what is behind comes under other rights
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve the wide topics until told to stop, and then what still waits."""
         serving = asyncio.create_task(self._serve_lanes())
         await stop.wait()
         while self._lanes:
-            self._has_moved.clear()
-            await self._has_moved.wait()
+            await self._moved()
         serving.cancel()
+
+    async def _moved(self) -> None:
+        self._has_moved.clear()
+        await self._has_moved.wait()
 
     def _is_long(self, envelope: Envelope, topic: str) -> bool:
         """Whether an envelope does not go out at once: it takes many steps, or needs a session."""
@@ -101,7 +142,8 @@ class Delivering:
     async def _serve_lanes(self) -> None:
         while await self._has_lane.wait():
             for topic, lane in list(self._lanes.items()):
-                await self._advance(topic, lane)
+                for _ in range(min(1 + len(lane.waiting) // _BEHIND, _MAX_PARTS)):
+                    await self._advance(topic, lane)
                 # Not to be left out: here the sockets are written, and others have their turn.
                 await asyncio.sleep(0)
             if not self._lanes:
@@ -111,14 +153,17 @@ class Delivering:
         """Send the next part of what goes out in a lane; close the lane if nothing is left."""
         try:
             if lane.parts is None:
-                lane.parts = await self._parts(lane.waiting.popleft())
+                lane.going = lane.waiting.popleft()
                 self._waiting -= 1
+                lane.parts = await self._parts(lane.going)
             part = next(lane.parts, None)
         except Exception as error:
             part = self._failed(topic, error)
             lane.parts = None
         if part is None:
             lane.parts = None
+        if lane.parts is None:
+            lane.going = None
         self._note(part or ())
         if lane.parts is None and not lane.waiting:
             del self._lanes[topic]
@@ -145,3 +190,9 @@ class Delivering:
     def _note(self, part: Iterable[Consequence]) -> None:
         for it in part:
             self._conclude(it)
+
+
+def _is_about(envelope: Envelope | None, endpoint_id: str) -> bool:
+    if isinstance(envelope, SubscriptionReplaced):
+        return envelope.subscription.endpoint_id == endpoint_id
+    return isinstance(envelope, SubscriptionEnded) and envelope.endpoint_id == endpoint_id

@@ -286,6 +286,7 @@ class Hub:
         if not await self._backend.replace(record, announce=False):
             return None
         self._last_known.note(record, self._clock.monotonic())
+        self._delivering.catch_up(record)
         link, consequence = self._fanout.attach(record, sink, self._clock.monotonic())
         self._conclude(consequence)
         await self._replay(link)
@@ -345,6 +346,7 @@ class Hub:
                 "out of sync: topic %s, %s", topic_label(consequence.topic), failure.kind.name
             )
             try:
+                await self._delivering.room(consequence.topic)  # it must be told, if later
                 await self._commit(self._sync_error(consequence.topic, failure))
             except FhircastError as error:
                 logger.error("a SyncError was not committed: %s", error)

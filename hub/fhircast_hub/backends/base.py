@@ -106,8 +106,8 @@ class Listener(Protocol):
         """Take one envelope; it must neither fail nor wait."""
         ...
 
-    def has_room(self) -> bool:
-        """Tell whether it keeps up; else nothing more is to be committed for now."""
+    def has_room(self, topic: str) -> bool:
+        """Tell whether it keeps up with a topic; else nothing more is to be committed to it."""
         ...
 
 

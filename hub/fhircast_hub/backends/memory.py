@@ -75,7 +75,7 @@ class MemoryBackend:
         if known is None or known.session.revision != revision or decision.broadcast is None:
             return False
         after = decision.session
-        self._require_room()
+        self._require_room(topic)
         known.session = after
         self._publish(published(topic, decision))
         return True
@@ -103,7 +103,8 @@ class MemoryBackend:
         old = await self.find(subscription.endpoint_id)
         if old is None:
             return False
-        self._require_room()
+        if announce:
+            self._require_room(old.topic)
         self._topics[old.topic].subscriptions[old.endpoint_id] = subscription
         if announce:
             newly = frozenset(subscription.events) - frozenset(old.events)
@@ -125,7 +126,7 @@ class MemoryBackend:
         topic = self._topic_of.get(endpoint_id)
         if topic is None:
             return False
-        self._require_room()
+        self._require_room(topic)
         self._forget(self._topics[topic], endpoint_id)
         self._publish(SubscriptionEnded(topic, endpoint_id, reason))
         return True
@@ -171,8 +172,8 @@ class MemoryBackend:
         del self._topic_of[endpoint_id]
         _count_down(self._held_subscriptions, known.subscriptions.pop(endpoint_id).subject)
 
-    def _require_room(self) -> None:
-        if self._listener is not None and not self._listener.has_room():
+    def _require_room(self, topic: str) -> None:
+        if self._listener is not None and not self._listener.has_room(topic):
             raise Unavailable("the hub lags behind with deliveries", rule="2.6")
 
     def _publish(self, envelope: Envelope) -> None:
