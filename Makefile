@@ -76,9 +76,11 @@ audit-deps: $(VENV)/.dev ## Known vulnerabilities of the pinned packages; warns 
 $(VENV)/.bench: $(VENV)/.dev
 	@$(call install,.[bench]) && touch $@
 
-bench: $(VENV)/.dev ## Measure the hub beside its peers (half an hour); writes docs/performance.md
+BENCH ?=
+
+bench: $(VENV)/.dev ## Measure the hub beside its peers (half an hour); BENCH="--only S2" for a part
 	@$(MAKE) -s $(VENV)/.bench || echo "without plots and profile: matplotlib or py-spy cannot be had"
-	@$(BIN)/python tests/bench/run.py
+	@$(BIN)/python tests/bench/run.py $(BENCH)
 
 clean: ## Remove what the other targets made
 	@rm -rf $(VENV) tests/bench/.build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis dist fuzz-findings

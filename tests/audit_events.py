@@ -25,6 +25,18 @@ def entries_of(path: Path) -> list[Json]:
     return [it.event for it in lines if it.event is not None]
 
 
+def put_a_directory_in_place_of(path: Path) -> Path:
+    """No file can be made there; return where the one that was there went."""
+    moved = path.rename(path.with_name("moved"))
+    while True:
+        try:
+            path.mkdir()
+        except FileExistsError:  # the hub was quicker and has begun a new one
+            path.unlink()
+        else:
+            return moved
+
+
 def act(event: Json) -> str:
     """Our code of what was done."""
     (code,) = (it["code"] for it in event["subtype"] if it["system"] == _OURS)

@@ -7,6 +7,7 @@ import base64
 import os
 import struct
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 
@@ -18,6 +19,25 @@ if TYPE_CHECKING:
 _DEADLINE_SECONDS = 15
 
 TEXT, BINARY, CONTINUATION, CLOSE, PING = 1, 2, 0, 8, 9
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer to a request.
+
+    Attributes:
+        first: The status line.
+        headers: In order, names as they came.
+        body: As it came.
+    """
+
+    first: bytes
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+    @property
+    def status(self) -> int:
+        return int(self.first.split(b" ")[1])
 
 
 class RawConnection:
@@ -49,6 +69,15 @@ class RawConnection:
         """Return what comes, up to and with these bytes."""
         async with asyncio.timeout(_DEADLINE_SECONDS):
             return await self.reader.readuntil(marker)
+
+    async def answer(self) -> Answer:
+        """Return the next answer; its body has a length."""
+        first, *lines, _, _ = (await self.until(b"\r\n\r\n")).split(b"\r\n")
+        pairs = (it.decode().partition(": ") for it in lines)
+        headers = tuple((name, value) for name, _, value in pairs)
+        size = int(dict(headers)["content-length"])
+        async with asyncio.timeout(_DEADLINE_SECONDS):
+            return Answer(first, headers, await self.reader.readexactly(size))
 
     async def upgrade(self, endpoint: str) -> Self:
         """Make a WebSocket of the connection."""
@@ -94,6 +123,21 @@ async def exchange(hub: RunningHub, request: bytes) -> bytes:
     """Send a request and return all that comes until the hub closes."""
     async with raw_connection(hub) as connection:
         return await (await connection.send(request)).rest()
+
+
+def answers_in(data: bytes) -> list[Answer]:
+    """Return the answers in what came, without date, headers sorted: their order means nothing."""
+    answers = []
+    while data:
+        head, _, data = data.partition(b"\r\n\r\n")
+        first, *lines = head.split(b"\r\n")
+        pairs = (it.decode().partition(": ") for it in lines)
+        headers = {name.lower(): value for name, _, value in pairs}
+        size = int(headers.get("content-length", 0))
+        headers.pop("date", None)
+        answers.append(Answer(first, tuple(sorted(headers.items())), data[:size]))
+        data = data[size:]
+    return answers
 
 
 def status_of(answer: bytes) -> int:

@@ -20,7 +20,7 @@ IMPURE_CALLS = {
 }  # fmt: skip
 ALLOWED_ROOTS = {
     "__future__", "collections", "dataclasses", "datetime", "enum", "functools", "hashlib", "json",
-    "itertools", "math", "msgspec", "re", "typing", "urllib", "fhircast_hub",
+    "itertools", "math", "msgspec", "operator", "re", "types", "typing", "urllib", "fhircast_hub",
 }  # fmt: skip
 
 

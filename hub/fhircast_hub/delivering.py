@@ -21,6 +21,7 @@ from fhircast_hub.backends.base import (
     topic_of,
 )
 from fhircast_hub.protocol.channel_state import CloseReason
+from fhircast_hub.protocol.errors import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -32,17 +33,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_MAX_WAITING = 10_000
-"""Envelopes of wide topics that may wait; beyond it commits to them are refused, not piled up."""
+_MAX_BEHIND = 64
+"""Events of a wide topic that may wait to go out; who requests more of that topic is put off."""
 
-_MAX_WAITING_OF_TOPIC = 128
-"""The same of one topic: nobody should show what was true that many events ago."""
-
-_BEHIND = 8
-"""So many waiting envelopes earn a lane one part more in its turn."""
-
-_MAX_PARTS = 4
-"""Parts in one turn: a few milliseconds, for which all others wait."""
+_PARTS_A_TURN = 8
+"""Parts that go out of a topic that is behind before others have their turn."""
 
 Part = list["Consequence"]
 
@@ -78,7 +73,6 @@ class Delivering:
         self._clock = clock
         self._conclude = conclude
         self._lanes: dict[str, _Lane] = {}
-        self._waiting = 0
         self._has_lane = asyncio.Event()
         self._has_moved = asyncio.Event()
 
@@ -93,25 +87,25 @@ class Delivering:
             lane = self._lanes[topic] = _Lane()
             self._has_lane.set()
         lane.waiting.append(envelope)
-        self._waiting += 1
 
-    def has_room(self, topic: str) -> bool:
-        """See `Listener.has_room`; where nothing waits, nothing has to stop."""
+    def require_room(self, topic: str) -> None:
+        """Pass if the events of a topic go out about as fast as they come.
+
+        Asked before a request is judged. What the hub itself has to tell (SyncErrors, ends) goes
+        out in any case: there is at most one for each failure.
+
+        Raises:
+            Unavailable: Too many wait; the answer to them would say nothing about who has them.
+        """
         lane = self._lanes.get(topic)
-        return lane is None or (
-            len(lane.waiting) < _MAX_WAITING_OF_TOPIC and self._waiting < _MAX_WAITING
-        )
-
-    async def room(self, topic: str) -> None:
-        """Wait until there is room for one more event of a topic."""
-        while not self.has_room(topic):
-            await self._moved()
+        if lane is not None and len(lane.waiting) >= _MAX_BEHIND:
+            raise Unavailable("the session's events cannot go out as fast as they come", rule="2.6")
 
     def catch_up(self, subscription: Subscription) -> None:
         """Hand a channel at once what waits for it, before a new socket changes its state.
 
-        The session that it is brought up to date with holds these events already; it would get them
-        once more, after older ones.
+        The session that it is brought up to date with holds these events already: of a channel that
+        also kept some of before, they must not come first.
         """
         lane = self._lanes.get(subscription.topic)
         for envelope in () if lane is None else (lane.going, *lane.waiting):
@@ -126,12 +120,9 @@ class Delivering:
         serving = asyncio.create_task(self._serve_lanes())
         await stop.wait()
         while self._lanes:
-            await self._moved()
+            self._has_moved.clear()
+            await self._has_moved.wait()
         serving.cancel()
-
-    async def _moved(self) -> None:
-        self._has_moved.clear()
-        await self._has_moved.wait()
 
     def _is_long(self, envelope: Envelope, topic: str) -> bool:
         """Whether an envelope does not go out at once: it takes many steps, or needs a session."""
@@ -142,8 +133,9 @@ class Delivering:
     async def _serve_lanes(self) -> None:
         while await self._has_lane.wait():
             for topic, lane in list(self._lanes.items()):
-                for _ in range(min(1 + len(lane.waiting) // _BEHIND, _MAX_PARTS)):
-                    await self._advance(topic, lane)
+                for _ in range(min(_PARTS_A_TURN, 1 + len(lane.waiting))):
+                    if self._lanes.get(topic) is lane:
+                        await self._advance(topic, lane)
                 # Not to be left out: here the sockets are written, and others have their turn.
                 await asyncio.sleep(0)
             if not self._lanes:
@@ -154,7 +146,6 @@ class Delivering:
         try:
             if lane.parts is None:
                 lane.going = lane.waiting.popleft()
-                self._waiting -= 1
                 lane.parts = await self._parts(lane.going)
             part = next(lane.parts, None)
         except Exception as error:

@@ -6,6 +6,7 @@ that one subscriber and nobody else notices.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING, Protocol, assert_never
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from fhircast_hub.protocol.session import Session
     from fhircast_hub.protocol.subscription import Subscription
     from fhircast_hub.protocol.syncerror import Failure
+
+logger = logging.getLogger(__name__)
 
 PART = 64
 """Sockets that are written before anybody else has a turn: some hundreds of microseconds."""
@@ -70,12 +73,13 @@ class Link:
         due_at: Its place on the agenda.
     """
 
-    __slots__ = ("channel", "due_at", "sink")
+    __slots__ = ("_is_over", "channel", "due_at", "sink")
 
     def __init__(self, channel: Channel) -> None:
         self.channel = channel
         self.sink: FrameSink | None = None
         self.due_at = inf
+        self._is_over = False
 
     def carry_out(self, outcome: Outcome) -> Consequence:
         """Write what the channel decided; a sink without room ends the channel."""
@@ -88,8 +92,9 @@ class Link:
             if outcome.close is not None:
                 sink.close(outcome.close, outcome.frames)
         it = self.channel.subscription
-        if self.channel.state is not State.ENDED:
+        if self.channel.state is not State.ENDED or self._is_over:
             return Consequence(it.topic, failures)
+        self._is_over = True  # an end is told once, whatever still comes from the subscriber
         self.sink = None
         reason = self.channel.ended_for
         return Consequence(it.topic, failures, it.endpoint_id, reason, it.subject)
@@ -210,8 +215,14 @@ class Fanout:
 
     def tick(self, now: float) -> list[Consequence]:
         """Let time pass for every channel for which it means something."""
-        due = self._agenda.take(now)
-        return [self._settle(link, link.channel.tick(now), now) for link in due]
+        return [self._tick(link, now) for link in self._agenda.take(now)]
+
+    def _tick(self, link: Link, now: float) -> Consequence:
+        try:
+            return self._settle(link, link.channel.tick(now), now)
+        except Exception as error:  # a bug of ours with one must not take the others' time away
+            logger.error("a look at a channel failed: %s", type(error).__name__)
+            return self._settle(link, link.channel.finish(CloseReason.INTERNAL))
 
     def _notify(self, published: Published, now: float) -> Iterator[list[Consequence]]:
         deliveries = self._deliveries(published)

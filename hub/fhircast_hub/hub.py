@@ -225,10 +225,12 @@ class Hub:
             Forbidden: The token does not cover the event or the topic.
             InvalidRequest: Nobody made the topic, or the request itself is wrong.
             Conflict: It does not fit the state of the session.
+            Unavailable: The topic's events come faster than they can go out.
 
         Spec: 2.6; EVT-03, SCO-03, IRA-HUB-07.
         """
         grant.require_publish(notification.name, notification.topic)
+        self._delivering.require_room(notification.topic)
         completed = self._with_post_ids(notification)
         try:
             accepted = await self._commit(completed)
@@ -346,7 +348,6 @@ class Hub:
                 "out of sync: topic %s, %s", topic_label(consequence.topic), failure.kind.name
             )
             try:
-                await self._delivering.room(consequence.topic)  # it must be told, if later
                 await self._commit(self._sync_error(consequence.topic, failure))
             except FhircastError as error:
                 logger.error("a SyncError was not committed: %s", error)

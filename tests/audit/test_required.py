@@ -23,18 +23,6 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
 
-def put_a_directory_in_place_of(path: Path) -> Path:
-    """No file can be made there; return where the one that was there went."""
-    moved = path.rename(path.with_name("moved"))
-    while True:
-        try:
-            path.mkdir()
-        except FileExistsError:  # the hub was quicker and has begun a new one
-            path.unlink()
-        else:
-            return moved
-
-
 async def test_a_required_trail_that_cannot_be_written_refuses(
     start_hub: StartHub, audit_file: Path
 ) -> None:
@@ -42,7 +30,7 @@ async def test_a_required_trail_that_cannot_be_written_refuses(
     hub = await start_hub(audit_file=str(audit_file), audit_required="1")
     wire = hub.wire
     await wire.subscribe(TOPIC, ALL_EVENTS)
-    moved = put_a_directory_in_place_of(audit_file)
+    moved = told.put_a_directory_in_place_of(audit_file)
     answer = await wire.post(open_request())
     async with asyncio.timeout(10):
         while answer.status_code == 202:
@@ -67,7 +55,7 @@ async def test_no_socket_is_opened_while_a_required_trail_fails(
     hub = await start_hub(audit_file=str(audit_file), audit_required="1")
     wire = hub.wire
     endpoint = (await wire.subscribe(TOPIC, ALL_EVENTS)).json()["hub.channel.endpoint"]
-    moved = put_a_directory_in_place_of(audit_file)
+    moved = told.put_a_directory_in_place_of(audit_file)
     async with asyncio.timeout(10):
         while (await wire.get(TOPIC)).status_code != 503:
             pass

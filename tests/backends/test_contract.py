@@ -18,7 +18,7 @@ from fhircast_hub.backends.base import (
 )
 from fhircast_hub.backends.memory import MemoryBackend
 from fhircast_hub.protocol.channel_state import CloseReason
-from fhircast_hub.protocol.errors import LimitReached, Unavailable
+from fhircast_hub.protocol.errors import LimitReached
 from fhircast_hub.protocol.session import Accepted, Decision, Session
 from fhircast_hub.protocol.subscription import Subscription
 from msgspec.structs import replace as changed
@@ -82,13 +82,9 @@ class Ear:
 
     def __init__(self) -> None:
         self.heard: list[Envelope] = []
-        self.is_full = False
 
     def take(self, envelope: Envelope) -> None:
         self.heard.append(envelope)
-
-    def has_room(self, topic: str) -> bool:
-        return not self.is_full
 
 
 @asynccontextmanager
@@ -98,25 +94,6 @@ async def listening(backend: Backend) -> AsyncIterator[list[Envelope]]:
     backend.listen(ear)
     yield ear.heard
     await backend.close()
-
-
-async def test_a_listener_that_lags_stops_commits(backend: Backend) -> None:
-    """2.6: refused as unavailable, and nothing is kept, instead of piling up."""
-    ear = Ear()
-    backend.listen(ear)
-    await backend.make_topic(TOPIC, "v0", now=NOON)
-    await backend.add(subscription("1"))
-    revision, decision = await decided(backend, 1)
-    ear.is_full = True
-    with pytest.raises(Unavailable):
-        await backend.commit(TOPIC, revision, decision)
-    with pytest.raises(Unavailable):
-        await backend.end("1", CloseReason.UNSUBSCRIBED)
-    session = await backend.load(TOPIC)
-    assert session is not None
-    assert session.revision == revision
-    assert await backend.find("1") == subscription("1")
-    assert ear.heard == []
 
 
 async def test_a_topic_is_made_once(backend: Backend) -> None:

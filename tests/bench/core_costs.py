@@ -11,7 +11,7 @@ import sys
 import time
 import tracemalloc
 from datetime import UTC, datetime
-from itertools import count
+from itertools import cycle
 from timeit import Timer
 from typing import TYPE_CHECKING, Any
 
@@ -288,7 +288,7 @@ def measure_responses() -> None:
         "odd": '{"id":"e-1","status":"200","x":{"a":1}}',
     }.items():
         measure(f"parse_response {name}", lambda: parse_response(frame))  # noqa: B023
-        other = (frame.replace("0", str(number)) for number in count())
+        other = cycle([frame.replace("0", str(it)) for it in range(5_000)])
         measure(f"parse_response {name}, the first", lambda: parse_response(next(other)))  # noqa: B023
 
 
@@ -302,6 +302,8 @@ def measure_joining() -> None:
         "parse_subscription_request", lambda: parse_subscription_request(form.encode(), ira=False)
     )
     measure("narrow_events", lambda: narrow_events(request.events, lambda _key: True))
+    channel = live_channels(1)[0]
+    measure("Channel.tick, idle", lambda: channel.tick(1))
     measure("encode_confirmation", lambda: encode_confirmation(TOPIC, record.events.values(), 7200))
     measure("Channel + connected", lambda: Channel(record, rules).connected(0))
     measure("replay", lambda: replay(session, lambda _name: True))

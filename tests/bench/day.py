@@ -28,7 +28,7 @@ APPLICATIONS = 4
 _JOIN_AT_ONCE = 16
 _TIMER_SECONDS = 0.0015
 _LAST_SECONDS = 10
-"""How long to wait for what is under way when the day is over."""
+"""How long to wait for an event that is under way."""
 
 
 @dataclass(slots=True)
@@ -58,6 +58,14 @@ class Latencies:
         if not event.missing:
             self.by_kind[event.kind].append((at - event.due_at) * 1e6)
             del self._under_way[id]
+
+    async def arrived(self, id: str = "") -> None:
+        """Wait until all applications have this event, or all events; not for ever."""
+        end = time.perf_counter() + _LAST_SECONDS
+        while (id in self._under_way or not id) and self._under_way:
+            if time.perf_counter() > end:
+                return
+            await asyncio.sleep(0.01)
 
     @property
     def under_way(self) -> int:
@@ -102,6 +110,7 @@ class Room:
         self._latencies.expect(id, event, due_at, len(self._subscribers))
         self._version = await self.client.post(msgspec.json.encode(told)) or self._version
         if event.endswith("-close") and self._dice.random() < restarts:
+            await self._latencies.arrived(id)  # or its last event would count as lost
             await self._restart()
 
     async def leave(self) -> None:
@@ -173,7 +182,7 @@ class Day:
                 order.rotate(-1)
                 room.is_busy = True
                 acting.create_task(self._act(room, due_at, restarts))
-        await self._settle()
+        await self.latencies.arrived()
         return count
 
     async def end(self) -> None:
@@ -187,11 +196,6 @@ class Day:
         except Exception as error:
             self.refused.append(f"{type(error).__name__}: {error}"[:200])
         room.is_busy = False
-
-    async def _settle(self) -> None:
-        end = time.perf_counter() + _LAST_SECONDS
-        while self.latencies.under_way and time.perf_counter() < end:  # noqa: ASYNC110
-            await asyncio.sleep(0.05)
 
 
 async def _until(moment: float) -> None:

@@ -22,7 +22,7 @@ _OUTBOX_KIB = 8 * 1024
 _FLAT_SHARE = 0.01
 """Of the memory, and a minute: less is called flat, since the kernel counts in pages."""
 
-_LEFT = ("tasks", "Session", "Subscription", "Channel", "files")
+_LEFT = ("tasks", "_Topic", "Subscription", "Channel", "files")
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,9 @@ def main() -> int:
     """Measure, keep the figures, write the report; 0 if everything asked for was measured."""
     asked = _arguments()
     if not asked.report_only:
+        if not sys.platform.startswith("linux"):
+            progress("the accounts of CPU and memory are those of Linux: nothing is measured")
+            return 1
         try:
             generator.build()
         except generator.NoCompiler as error:
@@ -61,7 +64,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--servers", default="", help="of hub, starlette, bare, node, nchan")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--scale", type=float, default=1.0, help="share of the events")
-    parser.add_argument("--minutes", type=float, default=4, help="length of the soak")
+    parser.add_argument("--minutes", type=float, default=6, help="length of the soak")
     parser.add_argument("--rate", type=float, default=150, help="events a second, mixed day")
     parser.add_argument("--dry", action="store_true", help="keep no figures, write no report")
     parser.add_argument("--report-only", action="store_true", help="measure nothing")

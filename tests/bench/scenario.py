@@ -31,7 +31,7 @@ class Plan:
     rounds: int
     scale: float
     kinds: Sequence[Kind]
-    minutes: float = 4
+    minutes: float = 6
     rate: float = 150
 
     def turns(self, *, at_most: int = 1000) -> Iterator[tuple[int, Kind]]:

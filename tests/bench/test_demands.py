@@ -73,14 +73,14 @@ def test_a_stalled_reader_must_not_fill_the_memory() -> None:
 
 
 def soaked(**changed: Any) -> list[Row]:
-    living = dict.fromkeys(("tasks", "Session", "Subscription", "Channel", "files"), 0)
+    living = dict.fromkeys(("tasks", "_Topic", "Subscription", "Channel", "files"), 0)
     usual = {"before": living, "after": living, "at_work": {"rss_kib": 1000}, "topics_left": 0}
     return [{"server": "hub", "round": 1, "slope_kib_per_minute": 5.0, **usual, **changed}]
 
 
 def test_a_task_or_a_topic_left_over_is_named() -> None:
     what = "soak: tasks"
-    left = {"tasks": 2, "Session": 0, "Subscription": 0, "Channel": 0, "files": 0}
+    left = {"tasks": 2, "_Topic": 0, "Subscription": 0, "Channel": 0, "files": 0}
     assert verdict(what, soak=soaked()).holds is True
     found = verdict(what, soak=soaked(after=left, topics_left=3))
     assert (found.measured, found.holds) == ("2 tasks, 3 topics", False)

@@ -1,4 +1,4 @@
-"""The hub as it is, which writes on SIGUSR1 what lives in it: tasks, sessions, channels.
+"""The hub as it is, which writes on SIGUSR1 what lives in it: tasks, topics, channels.
 
 python watched_hub.py FILE serve …
 """
@@ -15,7 +15,8 @@ from pathlib import Path
 
 from fhircast_hub.cli.main import main
 
-_COUNTED = ("Session", "Subscription", "Channel", "Link", "Outbox")
+_COUNTED = ("_Topic", "Subscription", "Channel", "Link", "Wire")
+"""What the garbage collector knows of: values such as a session are none of its business."""
 
 
 def _write(file: Path) -> None:

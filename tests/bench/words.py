@@ -61,8 +61,9 @@ moment it was due until all four applications have it.
 """,
     "soak": """## Soak
 
-An hour of such rooms, run faster; now and then an application is started anew. Then half of the
-applications unsubscribe and half vanish. The slope leaves out the first quarter.
+Such rooms, 60 times as fast: a minute is an hour. Now and then an application is started anew. In
+the end half of the applications unsubscribe and half vanish. The slope is that of the second half:
+by then what the hub remembers of each topic has reached its bound.
 """,
     "profile": """## Where the time goes under S2
 

@@ -1,4 +1,4 @@
-"""The wall clock is set, or the machine slept: nobody is left with a session that is gone."""
+"""The wall clock is set, or the machine slept: nobody stays behind with a session that is gone."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from math import inf
 from typing import Any
 
 import pytest
@@ -573,6 +574,54 @@ def test_a_frame_that_alone_is_too_big_to_hold_still_goes_out_live() -> None:
     channel.closed(1006, 0)
     channel.connected(1)
     assert channel.needs_replay
+
+
+def test_open_contexts_that_are_too_many_to_hold_come_anew() -> None:
+    """D-45: nobody knows which of them arrived."""
+    channel = live(replace(GRACE, max_held_frames=1))
+    channel.closed(1001, 0)
+    channel.connected(1)
+    assert channel.replay(opens("e1", "e2"), revision=2, now=1).frames == (b"<e1>", b"<e2>")
+    answer(channel, "e1")
+    channel.closed(1006, 2)
+    channel.connected(3)
+    assert channel.needs_replay
+
+
+def test_what_is_still_on_its_way_comes_behind_what_was_kept() -> None:
+    """D-41, D-45: the session may know more than was handed over; the newest open comes last."""
+    channel = live(replace(STRICT, grace_seconds=5, strict_acks=False))
+    channel.closed(1006, 0)
+    notify(channel, 4, name=OPEN)
+    channel.connected(1)
+    assert channel.replay(opens("e5"), revision=5, now=1).frames[-1] == b"<e4>"
+    assert notify(channel, 5, name=OPEN)
+
+
+def test_time_means_nothing_to_a_channel_that_has_ended() -> None:
+    """CONF-03: its end is told once."""
+    channel = live()
+    channel.finish(CloseReason.UNSUBSCRIBED)
+    assert channel.due == inf
+
+
+def test_a_channel_tells_when_time_means_something_to_it() -> None:
+    """CONF-03, SYNC-08, D-45: the end of the lease, of the grace, or of a wait for a response."""
+    assert waiting(GRACE).due == inf
+    channel = live(GRACE)
+    assert channel.due == SUBSCRIPTION.lease_seconds
+    notify(channel, 1, now=100)
+    assert channel.due == 110
+    notify(channel, 2, now=105)
+    answer(channel, "e1")
+    assert channel.due <= 115, "a moment too early is looked at for nothing, and put right"
+    channel.tick(111)
+    assert channel.due == 115
+    answer(channel, "e2")
+    channel.tick(116)
+    assert channel.due == SUBSCRIPTION.lease_seconds
+    channel.closed(1006, 200)
+    assert channel.due == 205
 
 
 def test_a_channel_that_was_cut_before_its_replay_gets_the_replay() -> None:

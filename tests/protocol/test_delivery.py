@@ -11,6 +11,7 @@ from builders import (
     PATIENT,
     REPORT,
     TOPIC,
+    case,
     close_event,
     event,
     open_case,
@@ -18,12 +19,16 @@ from builders import (
     update_event,
     value,
 )
+from fhircast_hub.protocol.channel import Outcome
 from fhircast_hub.protocol.delivery import NOTHING_SHOWN, Deliveries, Delivery, news
 from fhircast_hub.protocol.derive import Derive, contexts_of
 from fhircast_hub.protocol.events import parse_event_name
 from fhircast_hub.protocol.subscription import Subscription
+from fhircast_hub.protocol.unanswered import Kept
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from fhircast_hub.protocol.messages import EventNotification
 
 CASE_1, CASE_2 = contexts_of(open_case(1)), contexts_of(open_case(2))
@@ -43,7 +48,7 @@ def deliveries(
     return Deliveries(opened, sets_context=sets_context, derive=derive, is_resend=is_resend)
 
 
-def names(group: list[Delivery]) -> list[str]:
+def names(group: Sequence[Delivery]) -> list[str]:
     return [it.name.spelling for it in group]
 
 
@@ -76,7 +81,7 @@ def test_who_gets_derived_opens(derive: Derive, events: list[str], expected: lis
 def test_an_open_that_came_too_late_derives_nothing() -> None:
     """D-26, D-27: nobody follows it, and what they show then is not known."""
     late = deliveries(open_case(1), sets_context=False)
-    assert late.to(subscriber("Patient-open")) == []
+    assert late.to(subscriber("Patient-open")) == ()
     [source] = late.to(subscriber("DiagnosticReport-open"))
     assert source.shown_after(CASE_2) == NOTHING_SHOWN
 
@@ -84,7 +89,7 @@ def test_an_open_that_came_too_late_derives_nothing() -> None:
 def test_a_close_derives_nothing() -> None:
     """DER-04."""
     closes = deliveries(close_event(REPORT), sets_context=False)
-    assert closes.to(subscriber("Patient-open", "Patient-close")) == []
+    assert closes.to(subscriber("Patient-open", "Patient-close")) == ()
 
 
 def test_each_subscriber_sees_its_own_spelling_and_equal_ones_share_a_frame() -> None:
@@ -94,6 +99,14 @@ def test_each_subscriber_sees_its_own_spelling_and_equal_ones_share_a_frame() ->
     [same] = both.to(subscriber("patient-OPEN", "Home-open"))
     assert value(one.frame)["event"]["hub.event"] == "patient-OPEN"
     assert same is one
+
+
+def test_who_gets_the_same_shares_one_group() -> None:
+    """DER-01: with derived opens in it as well."""
+    made = deliveries(open_case(1))
+    group = made.to(subscriber("Patient-open", "ImagingStudy-open"))
+    assert made.to(subscriber("ImagingStudy-open", "Patient-open", "SyncError")) is group
+    assert made.to(subscriber("patient-open", "ImagingStudy-open"))[1] is group[1]
 
 
 # What is news (DER-02)
@@ -133,6 +146,20 @@ def test_a_resend_goes_out_again_with_what_follows_from_it() -> None:
 # What is shown afterwards
 
 
+def test_of_several_studies_the_first_is_shown() -> None:
+    """D-15."""
+    studies = (case(it)[2] for it in (1, 2))
+    event = open_event(REPORT, PATIENT, *studies)
+    assert contexts_of(event)["ImagingStudy"] == "ImagingStudy/is-1"
+
+
+def test_what_has_no_id_cannot_be_named() -> None:
+    """DER-02: then it counts as not shown."""
+    assert contexts_of(open_event(REPORT, {"resourceType": "Patient"})) == {
+        "DiagnosticReport": "DiagnosticReport/dr-1"
+    }
+
+
 def test_an_open_shows_what_it_holds_and_nothing_else() -> None:
     """DER-02: a study of the patient before is not on the screen any more."""
     [source] = deliveries(open_event(PATIENT)).to(subscriber("Patient-open"))
@@ -165,3 +192,11 @@ def test_what_tells_of_somebody_out_of_step_raises_doubt() -> None:
     """ACK-04, INF-02: a SyncError, a logout; not what changes a context."""
     assert deliveries(event("UserLogout"), sets_context=False).raises_doubt
     assert not deliveries(open_case(1)).raises_doubt
+
+
+def test_what_is_written_of_a_delivery_shows_nothing_of_its_frame() -> None:
+    """SEC-03: a log or a traceback may hold it."""
+    delivery = Delivery("e1", open_case(1).name, b"Doe^John")
+    outcome = Outcome(frames=(b"Doe^John",))
+    assert "Doe" not in f"{delivery!r} {outcome!r} {Kept(delivery, 1)!r}"
+    assert "e1" in repr(delivery)

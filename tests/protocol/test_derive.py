@@ -24,6 +24,19 @@ from fhircast_hub.protocol.derive import contexts_of, derived_id, derived_opens,
 from fhircast_hub.protocol.messages import EventNotification, encode_notification
 from msgspec.structs import replace
 
+
+def test_what_an_open_shows_stands_under_its_own_key() -> None:
+    """DER-02, EVT-14: the first of each type; another type under a key is not it."""
+    odd = event(
+        "ImagingStudy-open",
+        item(STUDY),
+        item(STUDY_2),
+        ref("Practitioner/x", "patient"),
+        ref("Patient/other", "note"),
+    )
+    assert contexts_of(odd) == {"ImagingStudy": f"ImagingStudy/{STUDY['id']}"}
+
+
 REPORT_ONLY = event("DiagnosticReport-open", item(REPORT), ref("Patient/pt-1", "patient"))
 
 

@@ -120,6 +120,15 @@ def test_depth_is_counted_in_values_not_in_text(value: Any, depth: int) -> None:
             checked(text)
 
 
+@pytest.mark.parametrize("times", [1, 20_000])
+def test_escapes_hide_no_nesting(times: int) -> None:
+    """GEN-01: however long the text is."""
+    words = json.dumps('\\"[\\\\"' * times).encode()
+    assert checked(nested(MAX_DEPTH, words)) == nested(MAX_DEPTH, words)
+    with pytest.raises(AmbiguousJson):
+        checked(nested(MAX_DEPTH + 1, words))
+
+
 def test_many_brackets_side_by_side_or_in_text_are_not_deep() -> None:
     """GEN-01."""
     text = msgspec.json.encode([[] for _ in range(500)] + ["[{" * 500])

@@ -168,6 +168,24 @@ def test_an_entry_says_what_it_holds_or_points_to(entry: Json, target: str) -> N
     assert found.target == target
 
 
+@pytest.mark.parametrize(
+    "raw",
+    [
+        '{"key":"patient","resource":%s}',
+        '{"resource":%s,"key":"patient"}',
+        '{"key":"patient","resource":%s,"x":1}',
+        ' { "key" : "patient", "resource" : %s }',
+        '{"k\\u0065y":"patient","resource":%s}',
+    ],
+)
+def test_a_resource_is_cut_out_wherever_it_stands(raw: str) -> None:
+    """2.3: GEN-05, CONT-22; as it came."""
+    resource = '{"resourceType":"Patient","id":"pt-1","x":8.20}'
+    body = msgspec.json.encode(with_context()).replace(b"[]", f"[{raw % resource}]".encode())
+    [entry] = parse_notification(body).context
+    assert entry.resource == resource.encode()
+
+
 @pytest.mark.parametrize("spelling", ["context.versionId", "versionId"])
 @pytest.mark.parametrize(("sent", "read"), [("v1", "v1"), ("", ""), (None, "")])
 def test_both_spellings_of_the_version_are_read(spelling: str, sent: Any, read: str) -> None:

@@ -107,3 +107,20 @@ def test_nothing_of_a_context_is_in_the_text_of_a_value() -> None:
     for shown in (notification, notification.context, notification.context[1]):
         assert "441" not in repr(shown)
         assert "pt-1" not in repr(shown)
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        '{"key":"patient","resource":{"resourceType":"Patient","id":"p"}}',
+        '{ "key" : "patient", "resource" : {"resourceType":"Patient","id":"p"} }',
+        '{"resource":{"resourceType":"Patient","id":"p"},"key":"patient"}',
+        '{"key":"patient","resource":{"resourceType":"Patient","id":"p"},"more":1}',
+    ],
+)
+def test_a_resource_is_cut_out_as_it_came(item: str) -> None:
+    """EVT-12: whatever stands around it, and in whichever order."""
+    fields = '{"timestamp":"2026-01-01T00:00:00Z","id":"e","event":{"hub.topic":"t","hub.event":'
+    body = f'{fields}"Patient-open","context":[{item}]}}}}'
+    [entry] = parse_notification(body.encode()).context
+    assert entry.resource == b'{"resourceType":"Patient","id":"p"}'

@@ -14,7 +14,10 @@ from builders import (
     ref,
     value,
 )
+from fhircast_hub.protocol.channel import Outcome
 from fhircast_hub.protocol.content import Change, SharedResource
+from fhircast_hub.protocol.delivery import Delivery
+from fhircast_hub.protocol.events import HOME_OPEN
 
 
 def test_a_context_tells_what_was_opened_in_it() -> None:
@@ -43,4 +46,6 @@ def test_a_broadcast_may_be_for_one_subject_only() -> None:
 
 def test_nothing_that_is_shared_is_in_the_text_of_a_value() -> None:
     """SEC-03: neither a log nor a traceback may tell what was shared."""
-    assert "8.2" not in repr([Change("Observation/1", b"8.2"), SharedResource(b"8.2", "", 1)])
+    delivery = Delivery("e-1", HOME_OPEN, b"8.2", shows={"Observation": "8.2"})
+    values = [Change("Observation/1", b"8.2"), SharedResource(b"8.2", "", 1), delivery]
+    assert "8.2" not in repr([*values, Outcome((b"8.2",))])

@@ -14,6 +14,7 @@ from fhircast_hub.protocol.subscription import (
     endpoint_id_of,
     narrow_events,
     parse_subscription_request,
+    shared_events,
 )
 
 ENDPOINT = "wss://hub.example.org/api/hub/ws/Zk3v9QeT0aB7mXr2LwYc5g"
@@ -231,6 +232,18 @@ def test_events_are_narrowed_to_what_the_token_may_read() -> None:
     asked = {"patient-open": "Patient-OPEN", "syncerror": "SyncError"}
     granted = narrow_events(asked, lambda key: scopes.allow(key, "read"))
     assert granted == {"patient-open": "Patient-OPEN"}
+
+
+def test_records_with_the_same_events_share_them() -> None:
+    """2.4: thousands of subscriptions; none can change what another one was granted."""
+    asked = {"patient-open": "Patient-OPEN", "syncerror": "SyncError"}
+    granted = narrow_events(asked, lambda _key: True)
+    assert narrow_events(dict(asked), lambda _key: True) is granted
+    assert list(shared_events(dict(reversed(asked.items())))) == ["syncerror", "patient-open"]
+    with pytest.raises(TypeError):
+        granted["home-open"] = "Home-open"  # type: ignore[index]  # which is what is to be shown
+    many = {f"org.example.e{it}": "x" for it in range(100)}
+    assert shared_events(many) == many
 
 
 def test_a_token_for_none_of_the_events_is_refused() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf
+
 from fhircast_hub.protocol.delivery import Delivery
 from fhircast_hub.protocol.events import parse_event_name
 from fhircast_hub.protocol.unanswered import Kept, Unanswered
@@ -51,6 +53,19 @@ def test_taking_all_forgets_all() -> None:
     assert [it.revision for it in unanswered.take_all()] == [2]
     assert (len(unanswered), unanswered.size, unanswered.lost_revision) == (0, 0, -1)
     assert unanswered.drop("e2") is None
+
+
+def test_it_knows_until_when_no_response_is_missing() -> None:
+    """D-18: only then they are looked at."""
+    unanswered = Unanswered(max_frames=9, max_bytes=99)
+    assert unanswered.quiet_until == inf
+    for it in (kept(1), replace(kept(2), deadline=10.0), replace(kept(3), deadline=12.0)):
+        unanswered.keep(it)
+    assert unanswered.quiet_until == 10
+    assert [it.id for it in unanswered.take_overdue(10)] == ["e2"]
+    assert (ids(unanswered), unanswered.quiet_until) == (["e1", "e3"], 12)
+    unanswered.take_all()
+    assert unanswered.quiet_until == inf
 
 
 def test_an_answered_open_takes_along_what_it_replaced_unless_its_answer_is_awaited() -> None:

@@ -83,7 +83,7 @@ async def test_the_holder_of_a_token_is_limited(start_hub: StartHub) -> None:
     wires = [await hub.client(it) for it in (token(), token(seconds=700), token("other"))]
     answers = [await it.get(TOPIC) for it in wires]
     assert [it.status_code for it in answers] == [404, 429, 404]
-    rule = "FHIRCAST_MAX_READS_PER_MINUTE"
+    rule = "FHIRCAST_MAX_READS_PER_MINUTE_AND_TOKEN"
     check_put_off(answers[1], "too many reads of this token's holder", rule, 60)
 
 

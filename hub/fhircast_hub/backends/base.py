@@ -106,10 +106,6 @@ class Listener(Protocol):
         """Take one envelope; it must neither fail nor wait."""
         ...
 
-    def has_room(self, topic: str) -> bool:
-        """Tell whether it keeps up with a topic; else nothing more is to be committed to it."""
-        ...
-
 
 class Backend(Protocol):
     """Sessions and subscriptions of all topics.

@@ -58,7 +58,10 @@ class MemoryBackend:
         known = self._topics.get(topic)
         if known is None:
             if len(self._topics) >= self._limits.max_topics:
-                raise LimitReached("hub.topic: the hub holds as many topics as it may", rule="D-40")
+                raise LimitReached(
+                    "hub.topic: the hub holds as many topics as it may",
+                    rule="D-40, FHIRCAST_MAX_TOPICS",
+                )
             self._require_room_for_topic(holder)
             known = self._topics[topic] = _Topic(Session(topic, version_id), now, holder)
             self._held_topics[holder] += 1
@@ -75,7 +78,6 @@ class MemoryBackend:
         if known is None or known.session.revision != revision or decision.broadcast is None:
             return False
         after = decision.session
-        self._require_room(topic)
         known.session = after
         self._publish(published(topic, decision))
         return True
@@ -91,7 +93,8 @@ class MemoryBackend:
             raise Unavailable("hub.topic: the session has just expired", rule="D-40")
         if len(known.subscriptions) >= self._limits.max_subscribers_per_topic:
             raise LimitReached(
-                "hub.topic: the session has as many subscribers as it may", rule="2.4"
+                "hub.topic: the session has as many subscribers as it may",
+                rule="2.4, FHIRCAST_MAX_SUBSCRIBERS_PER_TOPIC",
             )
         self._require_room_for_subscription(subscription.subject)
         known.subscriptions[subscription.endpoint_id] = subscription
@@ -103,8 +106,6 @@ class MemoryBackend:
         old = await self.find(subscription.endpoint_id)
         if old is None:
             return False
-        if announce:
-            self._require_room(old.topic)
         self._topics[old.topic].subscriptions[old.endpoint_id] = subscription
         if announce:
             newly = frozenset(subscription.events) - frozenset(old.events)
@@ -126,7 +127,6 @@ class MemoryBackend:
         topic = self._topic_of.get(endpoint_id)
         if topic is None:
             return False
-        self._require_room(topic)
         self._forget(self._topics[topic], endpoint_id)
         self._publish(SubscriptionEnded(topic, endpoint_id, reason))
         return True
@@ -171,10 +171,6 @@ class MemoryBackend:
     def _forget(self, known: _Topic, endpoint_id: str) -> None:
         del self._topic_of[endpoint_id]
         _count_down(self._held_subscriptions, known.subscriptions.pop(endpoint_id).subject)
-
-    def _require_room(self, topic: str) -> None:
-        if self._listener is not None and not self._listener.has_room(topic):
-            raise Unavailable("the hub lags behind with deliveries", rule="2.6")
 
     def _publish(self, envelope: Envelope) -> None:
         if self._listener is not None:

@@ -9,8 +9,10 @@ Whoever wraps this package keeps four promises:
 4. Times, ids and version ids come in as arguments: nothing here reads a clock, draws a random
    number, waits, logs or opens anything.
 
-Where to look: `errors` (the tree), `events` (names and catalogue), `messages` (wire forms),
-`scopes` (rights), `session` (one topic, `decide`), `views` (what a session shows), `content`
+Where to look: `errors` (the tree), `events` (names and catalogue), `messages` (wire forms; how they
+are read is in `parsing`, `notification` and `responses`), `scopes` (rights), `session` (one topic)
+and `remembered` (its last events), `judging` (`decide`), `views` (what a session shows), `content`
 (updates Bundles), `links` (identifiers that must not change), `subscription` (the record),
-`channel_state` and `channel` (one WebSocket), `syncerror`.
+`delivery` (what each subscriber gets), `channel_state`, `channel` and `unanswered` (one WebSocket),
+`syncerror`.
 """

@@ -66,8 +66,16 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     close: CloseReason | None = None
     failures: tuple[Failure, ...] = ()
 
+    def __repr__(self) -> str:
+        return f"<Outcome {len(self.frames)} frames, {self.close}, {self.failures}>"
+
 
 NOTHING = Outcome()
+
+_WAITING, _LIVE, _HELD, _ENDED = State.WAITING, State.LIVE, State.HELD, State.ENDED
+"""Bound here because an enumeration is slow to look into, and these are asked for at each event."""
+
+_NOTHING_COVERED: Mapping[str, int] = {}
 
 
 class Channel:
@@ -113,7 +121,7 @@ class Channel:
         self._unanswered = Unanswered(
             max_frames=rules.max_held_frames, max_bytes=rules.max_held_bytes
         )
-        self._covered: dict[str, int] = {}
+        self._covered = _NOTHING_COVERED
         self._missing_in_a_row = 0
         self._responds = False
         self._resumable = False
@@ -128,7 +136,7 @@ class Channel:
     @property
     def due(self) -> float:
         """When `tick` may have something to do, if nothing happens before; inf for never."""
-        due = self._unanswered.earliest
+        due = self._unanswered.quiet_until
         if self._lease_ends < due:
             due = self._lease_ends
         return self._grace_ends if self._grace_ends < due else due
@@ -199,6 +207,8 @@ class Channel:
         if not self._resumable:
             held = [it for it in held if it.revision > revision]
             self._revision = max(self._revision, revision)
+        # Else nothing is covered, though the session may hold what is still on its way here: what was
+        # kept is older than that, and whatever came first, the last frame must be the newest.
         held_ids = {it.delivery.id for it in held}
         opens = list(opens)
         ends_with_opens = not opens or opens[-1][0] not in held_ids
@@ -209,7 +219,7 @@ class Channel:
         self.shown = shows if ends_with_opens else NOTHING_SHOWN
         for it in held:
             if it.delivery.is_news(self.shown):
-                self._send(it.delivery, it.revision, now)
+                self._send(it.delivery, it.revision, self._ack_deadline(now))
                 frames.append(it.delivery.frame)
         return Outcome(tuple(frames))
 
@@ -231,33 +241,31 @@ class Channel:
         Spec: 2.5; EVT-01, DER-01, DER-02.
         """
         state = self.state
-        if revision <= self._revision or state is State.WAITING or state is State.ENDED:
+        if revision <= self._revision or state is _WAITING or state is _ENDED:
             return ()
         self._revision = revision
-        is_live = state is State.LIVE
-        if is_live and len(group) == 1 and not (group[0].is_implied or self._covered):
-            self._send(group[0], revision, now)  # as mostly: nothing is to be weighed
-            return (group[0].frame,)
-        if not (is_live or state is State.REPLAYING or self._resumable):
+        if not group or (state is _HELD and not self._resumable):
             return ()
-        wanted = [it for it in group if revision > self._covered.get(it.name.key, -1)]
+        if self._covered:
+            group = [it for it in group if revision > self._covered.get(it.name.key, -1)]
         # What is owed the open contexts first is judged after them, in `replay`.
-        due = wanted if self._owes_opens else news(wanted, self.shown)
+        due = group if self._owes_opens else news(group, self.shown)
+        deadline = self._ack_deadline(now) if state is _LIVE else inf
         for it in due:
-            self._send(it, revision, now)
-        return tuple(it.frame for it in due) if is_live else ()
+            self._send(it, revision, deadline)
+        return tuple([it.frame for it in due]) if state is _LIVE else ()
 
     def responded(self, response: NotificationResponse) -> Outcome:
         """A notification response came: a status of 400 and more is a failure.
 
         Spec: 2.5; ACK-03, ACK-05, SYNC-14, D-04, D-41.
         """
+        status = response.status
         self._missing_in_a_row = 0
         self._responds = True
-        answered = self._unanswered.answered(response.id)
-        status = response.status
         if status is not None:
             self.acknowledges = True
+        answered = self._unanswered.answered(response.id)
         if answered is None or status is None or status < 400:
             return NOTHING
         name = answered.delivery.name
@@ -275,7 +283,9 @@ class Channel:
         if now >= self._grace_ends and self.state is State.HELD:
             self.finish(CloseReason.NOT_KNOWN)
             return self._failed(FailureKind.CONNECTION_LOST)
-        return self._missing_responses(now) if self.state is State.LIVE else NOTHING
+        if self.state is not _LIVE or now < self._unanswered.quiet_until:
+            return NOTHING
+        return self._missing_responses(now)
 
     def closed(self, code: int, now: float) -> Outcome:
         """The subscriber's socket is gone.
@@ -368,6 +378,7 @@ class Channel:
             return NOTHING
         was_connected = self.is_connected
         self._step(Step.FINISHED)
+        self._lease_ends = self._grace_ends = inf
         self.ended_for = reason
         self._forget()
         if not was_connected:
@@ -406,16 +417,17 @@ class Channel:
             self._keep(Delivery(event_id, name, frame), self._revision, self._ack_deadline(now))
         return frames
 
-    def _send(self, delivery: Delivery, revision: int, now: float) -> None:
+    def _send(self, delivery: Delivery, revision: int, deadline: float) -> None:
         """Take note of what goes out, now or, while there is no live socket, later."""
-        deadline = self._ack_deadline(now) if self.state is State.LIVE else inf
-        if not self._unanswered.keep(Kept(delivery, revision, deadline)):
-            self._resumable = False  # not all of them fit
-        self.shown = delivery.shown_after(self.shown)
+        self._keep(delivery, revision, deadline)
         at = delivery.opened_at
-        if at is not None and self._shown_at is not None and at < self._shown_at:
+        if at is None:
+            if delivery.shows is not None or delivery.closes:
+                self.shown = delivery.shown_after(self.shown)
+        elif self._shown_at is not None and at < self._shown_at:
             self.shown = NOTHING_SHOWN  # older than what it shows: it may pass it over (EVT-10)
-        elif at is not None:
+        else:
+            self.shown = delivery.shown_after(self.shown)
             self._shown_at = at
 
     def doubt(self) -> None:
@@ -433,10 +445,8 @@ class Channel:
             self._resumable = False
 
     def _missing_responses(self, now: float) -> Outcome:
-        missing = [it.delivery for it in self._unanswered.overdue(now)]
         failures: list[Failure] = []
-        for it in missing:
-            self._unanswered.drop(it.id)
+        for it in self._unanswered.take_overdue(now):
             if it.name != SYNC_ERROR:
                 failed = self._failed(FailureKind.UNANSWERED, "no response", it.id, it.name)
                 failures += failed.failures

@@ -14,7 +14,7 @@ from msgspec import Raw
 from fhircast_hub.protocol.decoding import decode_part
 from fhircast_hub.protocol.errors import InvalidRequest
 from fhircast_hub.protocol.links import check_links
-from fhircast_hub.protocol.notification import ResourceHead, reference_key, target_of
+from fhircast_hub.protocol.notification import ResourceHead, reference_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -75,8 +75,9 @@ class Content:
 
     def __iter__(self) -> Iterator[tuple[str, SharedResource]]:
         """Yield ("Type/id", resource) in the order in which the resources first came."""
-        items = (item for part in self._parts for item in part.items())
-        return iter(sorted(items, key=lambda item: item[1].order))
+        items = [item for part in self._parts if part for item in part.items()]
+        items.sort(key=lambda item: item[1].order)
+        return iter(items)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Content):
@@ -193,10 +194,9 @@ def parse_updates(
     changes: dict[str, Change] = {}
     heads = _heads(bundle, parsed)
     for position, entry in enumerate(parsed.entry):
-        field = f"updates.entry[{position}]"
-        change = _change(entry, field, opened, rules, heads[position])
+        change = _change(entry, position, opened, rules, heads[position])
         if change.key in changes:
-            raise InvalidRequest(field, "its resource occurs twice", rule="CONT-09")
+            raise InvalidRequest(_at(position), "its resource occurs twice", rule="CONT-09")
         changes[change.key] = change
     return tuple(changes.values())
 
@@ -216,38 +216,44 @@ def _heads(bundle: bytes, parsed: _Bundle) -> list[ResourceHead | None]:
         return [None] * len(parsed.entry)
 
 
+def _at(position: int) -> str:
+    return f"updates.entry[{position}]"
+
+
 def _change(
     entry: _BundleEntry,
-    field: str,
+    position: int,
     opened: Mapping[str, bytes],
     rules: UpdateRules,
     head: ResourceHead | None,
 ) -> Change:
     if entry.search or entry.response:
-        raise InvalidRequest(field, "search and response are not allowed", rule="CONT-10")
+        raise InvalidRequest(_at(position), "search and response are not allowed", rule="CONT-10")
     method, url = entry.request.method, entry.request.url
     if method == "DELETE":
-        return _removal(entry, field, opened)
+        return _removal(entry, _at(position), opened)
     if method != "PUT" and (method != "POST" or rules.refuses_post):
-        raise InvalidRequest(f"{field}.request.method", "must be PUT or DELETE", rule="CONT-12")
-    if not entry.resource:
-        raise InvalidRequest(f"{field}.resource", "missing", rule="CONT-10")
+        where = f"{_at(position)}.request.method"
+        raise InvalidRequest(where, "must be PUT or DELETE", rule="CONT-12")
     if head is None:
-        head = decode_part(entry.resource, ResourceHead, f"{field}.resource", "CONT-10")
+        head = _head_of(entry, f"{_at(position)}.resource")
     if not head.resource_type or not head.id:
-        raise InvalidRequest(f"{field}.resource", "has no resourceType or no id", rule="CONT-10")
-    key = target_of(head)
+        where = f"{_at(position)}.resource"
+        raise InvalidRequest(where, "has no resourceType or no id", rule="CONT-10")
+    key = f"{head.resource_type}/{head.id}"
     if method == "PUT" and url and url != key:
-        _require_same_target(url, key, f"{field}.request.url")
-    if opened.get(key):
-        check_links(
-            head.resource_type,
-            opened[key],
-            entry.resource,
-            field=f"{field}.resource",
-            ira=rules.ira,
-        )
+        _require_same_target(url, key, f"{_at(position)}.request.url")
+    if key in opened:
+        before, where = opened[key], f"{_at(position)}.resource"
+        if before:
+            check_links(head.resource_type, before, entry.resource, field=where, ira=rules.ira)
     return Change(key, bytes(entry.resource), entry.full_url)
+
+
+def _head_of(entry: _BundleEntry, field: str) -> ResourceHead:
+    if not entry.resource:
+        raise InvalidRequest(field, "missing", rule="CONT-10")
+    return decode_part(entry.resource, ResourceHead, field, "CONT-10")
 
 
 def _require_same_target(url: str, key: str, field: str) -> None:

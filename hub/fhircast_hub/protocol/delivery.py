@@ -50,6 +50,9 @@ class Delivery(msgspec.Struct, frozen=True, gc=False):
     is_implied: bool = False
     opened_at: datetime | None = None
 
+    def __repr__(self) -> str:
+        return f"<Delivery {self.name.spelling} {self.id}>"  # nothing of the frame
+
     def is_news(self, shown: Mapping[str, str]) -> bool:
         """Tell whether it has to go out to a subscriber that was last told to show this."""
         if not self.is_implied or self.shows is None:
@@ -76,7 +79,9 @@ def news(group: Sequence[Delivery], shown: Mapping[str, str]) -> Sequence[Delive
 
 
 class Deliveries:
-    """What the subscribers of a topic get of one event; each frame is encoded only once.
+    """What the subscribers of a topic get of one event.
+
+    Each frame is encoded only once, and who gets the same shares one group of deliveries.
 
     Args:
         event: The event as it is broadcast.
@@ -107,24 +112,31 @@ class Deliveries:
         self._is_resend = is_resend
         self._derives_to_all = derive is Derive.ALL
         self._derives = sets_context and derive is not Derive.OFF
+        self._key = event.name.key
         self._made: dict[tuple[str, str], Delivery] = {}
-        self._alone: dict[str, list[Delivery]] = {}
+        self._plain: dict[str, tuple[Delivery, ...]] = {"": ()}
+        self._mixed: dict[tuple[str, ...], tuple[Delivery, ...]] = {}
 
-    def to(self, subscription: Subscription) -> list[Delivery]:
+    def to(self, subscription: Subscription) -> Sequence[Delivery]:
         """Return what one subscriber gets if it shows something else; derived opens come first."""
         events = subscription.events
-        spelling = events.get(self._event.name.key, "")
-        if spelling and not (self._derives and self._derives_to_all):
-            alone = self._alone.get(spelling)
-            if alone is None:
-                alone = self._alone[spelling] = [self._delivery(self._event, spelling)]
-            return alone
-        group = []
-        if self._derives and not DERIVED_EVENTS.isdisjoint(events):
-            wanted = (it for it in self._derived if it.name.key in events)
-            group += [self._delivery(it, events[it.name.key]) for it in wanted]
-        if spelling:
-            group.append(self._delivery(self._event, spelling))
+        spelling = events.get(self._key, "")
+        if self._derives and (self._derives_to_all or not spelling):
+            return self._with_derived(events, spelling)
+        group = self._plain.get(spelling)
+        if group is None:
+            group = self._plain[spelling] = (self._delivery(self._event, spelling),)
+        return group
+
+    def _with_derived(self, events: Mapping[str, str], spelling: str) -> Sequence[Delivery]:
+        spellings = (spelling, *[events.get(it, "") for it in DERIVED_EVENTS])
+        group = self._mixed.get(spellings)
+        if group is None:
+            wanted = self._derived if any(spellings[1:]) else ()
+            sent = [(it, events[it.name.key]) for it in wanted if it.name.key in events]
+            if spelling:
+                sent.append((self._event, spelling))
+            group = self._mixed[spellings] = tuple([self._delivery(*it) for it in sent])
         return group
 
     @cached_property

@@ -13,19 +13,18 @@ from __future__ import annotations
 import hashlib
 from datetime import UTC
 from enum import Enum
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Raw
 
 from fhircast_hub.protocol.events import context_key
-from fhircast_hub.protocol.messages import EventNotification, parse_notification
+from fhircast_hub.protocol.parsing import parse_notification
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from fhircast_hub.protocol.messages import ContextEntry
+    from fhircast_hub.protocol.notification import ContextEntry, EventNotification
 
 
 class Derive(Enum):
@@ -51,7 +50,9 @@ _KEYS_BY_TYPE = {
 }
 """Types that can be derived, the least specific first, each with the keys of its own open."""
 
-DERIVED_EVENTS = frozenset(f"{it.lower()}-open" for it in _KEYS_BY_TYPE)
+_TYPES_BY_KEY = {context_key(it): it for it in _KEYS_BY_TYPE}
+
+DERIVED_EVENTS = tuple(f"{it.lower()}-open" for it in _KEYS_BY_TYPE)
 """Comparison keys of the events that can be derived."""
 
 _ID_NAMESPACE = bytes.fromhex("6b0d3f0c5f2e4c0f9a3b7d41c8e25a17")
@@ -100,20 +101,15 @@ def is_derived_from(opened: EventNotification, event_id: str) -> bool:
 
 def contexts_of(event: EventNotification) -> Mapping[str, str]:
     """Return what an open shows: the resource type of its anchor, patient, … -> "Type/id"."""
-    types = _types_by_key(event.name.anchor_type)
+    name = event.name
     shown: dict[str, str] = {}
     for it in event.context:
-        resource_type = types.get(it.key, "")
-        if resource_type and it.target.startswith(f"{resource_type}/"):
-            shown.setdefault(resource_type, it.target)  # of several the first
+        resource_type = name.anchor_type if it.key == name.anchor_key else _TYPES_BY_KEY.get(it.key)
+        if resource_type is None or resource_type in shown:
+            continue
+        if it.target.startswith(f"{resource_type}/"):
+            shown[resource_type] = it.target
     return shown
-
-
-@lru_cache(64)
-def _types_by_key(anchor_type: str | None) -> Mapping[str, str]:
-    """Return the types of what an open shows, by the keys that they have in its context."""
-    types = filter(None, (*_KEYS_BY_TYPE, anchor_type))
-    return {context_key(it): it for it in types}
 
 
 def _resource(opened: EventNotification, resource_type: str) -> ContextEntry | None:

@@ -49,14 +49,11 @@ def dialects_used(
     return tuple(used)
 
 
-def required_in_dialect(
-    keys: tuple[str, ...], notification: EventNotification, used: Collection[Dialect]
-) -> tuple[str, ...]:
+def required_in_dialect(keys: tuple[str, ...], used: Collection[Dialect]) -> tuple[str, ...]:
     """Return the keys that a request must hold, in the dialects that it is written in.
 
     Args:
         keys: What the standard demands.
-        notification: The request.
         used: From `dialects_used`.
     """
     if Dialect.OPEN_WITHOUT_REPORT in used:

@@ -55,6 +55,7 @@ class InvalidRequest(FhircastError):
     def __init__(self, field: str, problem: str, *, rule: str) -> None:
         super().__init__(f"{field}: {problem}", rule=rule)
         self.field = field
+        self.problem = problem
 
 
 class AnchorLinkBroken(InvalidRequest):

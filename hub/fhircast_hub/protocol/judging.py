@@ -87,15 +87,15 @@ def decide(
             raise InvalidRequest("timestamp", "lies in the future", rule="D-27")
     used = dialects_used(notification, rules.dialects) if rules.dialects else ()
     keys = required_keys(notification.name, ira=rules.ira)
-    require_keys(notification, required_in_dialect(keys, notification, used) if used else keys)
+    require_keys(notification, required_in_dialect(keys, used))
     faults = profile_faults(notification)
     if faults and rules.refuses_profile_faults:
-        raise faults[0]
+        raise faults[0].as_error()
     judge = _JUDGES[notification.name.kind]
     decision = judge(session, notification, version_id, rules)
     remarks: tuple[str, ...] = ()
     if used or faults:
-        remarks = (*(f"dialect {it.value}" for it in used), *(f"{it.rule} {it}" for it in faults))
+        remarks = (*[f"dialect {it.value}" for it in used], *[it.remark for it in faults])
     after = _remember(decision, notification, rules.remembered_ids)
     return replace(decision, session=after, remarks=remarks)
 

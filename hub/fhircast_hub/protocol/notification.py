@@ -54,6 +54,7 @@ class ContextEntry(msgspec.Struct, frozen=True, gc=False):
         references: The elements of a `reference` that is an array, as raw JSON: the form of a
             selection in older IRA messages (D-09).
         target: The "Type/id" that the entry holds or points to, "" if it does neither.
+        is_plain: Whether it has a key, a resource and nothing else.
     """
 
     key: str
@@ -62,11 +63,17 @@ class ContextEntry(msgspec.Struct, frozen=True, gc=False):
     reference: str = ""
     references: tuple[bytes, ...] = ()
     target: str = ""
+    is_plain: bool = False
 
     @property
     def resource(self) -> bytes:
-        """The resource's JSON, b"" if there is none; found anew each time."""
-        return bytes(_resource_in(self.raw).resource) if self.head is not None else b""
+        """The resource's JSON, b"" if there is none; cut out anew each time."""
+        if self.head is None:
+            return b""
+        before = f'{{"key":"{self.key}","resource":'.encode()
+        if self.is_plain and self.raw.startswith(before):
+            return self.raw[len(before) : -1]  # without reading it
+        return bytes(_resource_in(self.raw).resource)
 
     def __repr__(self) -> str:
         return f"<ContextEntry {self.key}>"  # what it holds is for no log
@@ -150,6 +157,7 @@ def parse_entry(raw: Raw) -> ContextEntry:
         reference=reference,
         references=_parse_references(item.reference),
         target=target_of(head) if head is not None else reference_key(reference),
+        is_plain=head is not None and len(msgspec.json.decode(raw, type=dict[str, Raw])) == 2,
     )
 
 

@@ -166,7 +166,7 @@ def _parse_item(value: Any, raw: Raw) -> ContextEntry:
             kind, id = resource["resourceType"], resource.get("id", "")
             if len(value) == 2 and kind and type(key) is type(kind) is type(id) is str:
                 target = f"{kind}/{id}" if id else ""
-                return ContextEntry(key, bytes(raw), ResourceHead(kind, id), "", (), target)
+                return ContextEntry(key, bytes(raw), ResourceHead(kind, id), "", (), target, True)
     except (KeyError, TypeError, AttributeError):
         pass
     return parse_entry(raw)

@@ -6,6 +6,7 @@ nothing that its subscribers could use: a missing element reads as "not availabl
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
@@ -18,9 +19,7 @@ from fhircast_hub.protocol.events import EventKind, context_key
 from fhircast_hub.protocol.notification import reference_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from fhircast_hub.protocol.notification import ContextEntry, EventNotification
+    from fhircast_hub.protocol.notification import EventNotification
 
 _ANYWHERE = "extension"
 """GEN-04: may stand in every context array."""
@@ -53,6 +52,32 @@ class _Item(msgspec.Struct, frozen=True):
 _items_in = msgspec.json.Decoder(list[_Item]).decode
 
 
+class Fault(msgspec.Struct, frozen=True, gc=False):
+    """What an event lacks or has too much; made of names of the standard only.
+
+    Attributes:
+        field: Where.
+        problem: What is wrong there.
+        rule: Requirement id.
+    """
+
+    field: str
+    problem: str
+    rule: str
+
+    @property
+    def remark(self) -> str:
+        """Rule, place and problem in one line."""
+        return f"{self.rule} {self.field}: {self.problem}"
+
+    def as_error(self) -> InvalidRequest:
+        """Return the refusal."""
+        return InvalidRequest(self.field, self.problem, rule=self.rule)
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.problem}"
+
+
 class _Keys:
     """Keys of a catalogued open or close: those that must and those that may be there."""
 
@@ -67,45 +92,96 @@ _KEYS = {
     "ImagingStudy": _Keys("study", optional=("patient", "encounter")),
     "DiagnosticReport": _Keys("report", "patient", optional=("study", "encounter")),
 }
+_MUST_BE_EMPTY = Fault("context", "must be empty", "INF-04")
+_UNKNOWN_KEY = Fault("context", "holds a key that the event does not have", "EVT-16")
+_TWO_ENCOUNTERS = Fault("context.encounter", "occurs more than once", "PROF-09")
+
+_Check = Callable[[_Profiled, "EventNotification"], Fault | None]
 
 
-class _Elements:
-    """Elements that a resource must have, by the rule of this name."""
+class _Profile:
+    """What a resource must have, and one check that asks for more than an element."""
 
-    def __init__(self, rule: str, *names: str) -> None:
+    def __init__(self, rule: str, type: str, *elements: str, check: _Check | None = None) -> None:
         self.rule = rule
-        self.names = names
-        self.of: Callable[[_Profiled], tuple[object, ...]] = attrgetter(
-            *({"class": "class_"}.get(it, it) for it in names)
-        )
+        self.where = f"context.{context_key(type)}"
+        self.missing = [Fault(f"{self.where}.{it}", "missing", rule) for it in elements]
+        self.check = check
+        attributes = ({"class": "class_"}.get(it, it) for it in elements)
+        self.values_of: Callable[[_Profiled], tuple[object, ...]] = attrgetter(*attributes)
 
 
-_ELEMENTS = {
+def _encounter_fault(resource: _Profiled, notification: EventNotification) -> Fault | None:
+    patients = [entry.target for entry in notification.entries("patient")]
+    if resource.subject is None or not patients:  # said elsewhere
+        return None
+    is_other = reference_key(resource.subject.reference) not in patients
+    return _OTHER_PATIENT if is_other else None
+
+
+def _study_fault(resource: _Profiled, _notification: EventNotification) -> Fault | None:
+    for it in resource.identifier:
+        if it.system == "urn:dicom:uid" and not it.value.startswith("urn:oid:"):
+            return _BARE_UID
+    return None
+
+
+def _report_fault(resource: _Profiled, _notification: EventNotification) -> Fault | None:
+    return None if resource.identifier or resource.based_on else _NO_ORDER
+
+
+_OTHER_PATIENT = Fault("context.encounter.subject", "is not the event's patient", "PROF-04")
+_BARE_UID = Fault("context.study.identifier", "a Study UID must start with urn:oid:", "PROF-05")
+_NO_ORDER = Fault("context.report", "has neither identifier nor basedOn", "PROF-08")
+
+_ENCOUNTER = ("PROF-04", "Encounter", "id")
+_PROFILES = {
     EventKind.OPEN: {
-        "Patient": _Elements("PROF-01", "id", "identifier"),
-        "Encounter": _Elements("PROF-04", "id", "identifier", "status", "class", "subject"),
-        "ImagingStudy": _Elements("PROF-05", "id", "identifier", "status", "subject"),
-        "DiagnosticReport": _Elements("PROF-08", "id", "status", "subject"),
+        "Patient": _Profile("PROF-01", "Patient", "id", "identifier"),
+        "Encounter": _Profile(
+            *_ENCOUNTER, "identifier", "status", "class", "subject", check=_encounter_fault
+        ),
+        "ImagingStudy": _Profile(
+            "PROF-05", "ImagingStudy", "id", "identifier", "status", "subject", check=_study_fault
+        ),
+        "DiagnosticReport": _Profile(
+            "PROF-08", "DiagnosticReport", "id", "status", "subject", check=_report_fault
+        ),
     },
-    EventKind.CLOSE: {"Encounter": _Elements("PROF-04", "id", "status", "class", "subject")},
+    EventKind.CLOSE: {
+        "Encounter": _Profile(*_ENCOUNTER, "status", "class", "subject", check=_encounter_fault)
+    },
 }
 
 
-def profile_faults(notification: EventNotification) -> list[InvalidRequest]:
+def profile_faults(notification: EventNotification) -> list[Fault]:
     """Return what an open or close lacks, or has too much, by the profiles of its event.
 
     Their texts name elements of the standard only, so that they can be logged.
 
     Spec: 3.3 … 3.6 and the profiles; EVT-16, PROF-01, PROF-04, PROF-05, PROF-08, PROF-09.
     """
-    elements_of = _ELEMENTS.get(notification.name.kind)
-    if elements_of is None:
+    profiles = _PROFILES.get(notification.name.kind)
+    if profiles is None:
         return []
     faults = _key_faults(notification)
-    for entry, resource in zip(notification.context, _resources(notification), strict=True):
-        elements = elements_of.get(entry.head.resource_type) if entry.head is not None else None
-        if elements is not None:
-            faults += _resource_faults(entry, resource, elements, notification)
+    resources = _resources(notification)
+    for entry, resource in zip(notification.context, resources, strict=True):
+        profile = profiles.get(entry.head.resource_type) if entry.head is not None else None
+        if profile is None:
+            continue
+        try:
+            if resource is None:
+                resource = decode_part(entry.resource, _Profiled, profile.where, profile.rule)
+        except InvalidRequest as refusal:
+            faults.append(Fault(refusal.field, refusal.problem, profile.rule))
+            continue
+        values = profile.values_of(resource)
+        if not all(values):
+            faults += [it for it, value in zip(profile.missing, values, strict=True) if not value]
+        fault = profile.check(resource, notification) if profile.check is not None else None
+        if fault is not None:
+            faults.append(fault)
     return faults
 
 
@@ -117,71 +193,19 @@ def _resources(notification: EventNotification) -> list[_Profiled | None]:
         return [None] * len(notification.context)
 
 
-def _key_faults(notification: EventNotification) -> list[InvalidRequest]:
+def _key_faults(notification: EventNotification) -> list[Fault]:
     if notification.name.anchor_type is None:  # Home-open
-        is_empty = not notification.context
-        return [] if is_empty else [InvalidRequest("context", "must be empty", rule="INF-04")]
+        return [_MUST_BE_EMPTY] if notification.context else []
     known = _KEYS.get(notification.name.anchor_type)
     if known is None:
         return []
-    keys = [entry.key for entry in notification.context]
-    missing = known.required.difference(keys)
-    faults = [InvalidRequest(f"context.{it}", "missing", rule="EVT-16") for it in sorted(missing)]
-    if not known.allowed.issuperset(keys):
-        faults.append(
-            InvalidRequest("context", "holds a key that the event does not have", rule="EVT-16")
-        )
-    if keys.count("encounter") > 1:
-        faults.append(InvalidRequest("context.encounter", "occurs more than once", rule="PROF-09"))
-    return faults
-
-
-def _resource_faults(
-    entry: ContextEntry,
-    resource: _Profiled | None,
-    elements: _Elements,
-    notification: EventNotification,
-) -> list[InvalidRequest]:
-    resource_type = entry.head.resource_type if entry.head else ""
-    where = f"context.{context_key(resource_type)}"
-    if resource is None:
-        try:
-            resource = decode_part(entry.resource, _Profiled, where, elements.rule)
-        except InvalidRequest as fault:
-            return [fault]
-    values = elements.of(resource)
+    keys = {entry.key for entry in notification.context}
     faults = []
-    if not all(values):
-        faults = [
-            InvalidRequest(f"{where}.{name}", "missing", rule=elements.rule)
-            for name, value in zip(elements.names, values, strict=True)
-            if not value
-        ]
-    faults.extend(_further_faults(resource_type, resource, where, notification))
+    if not known.required <= keys:
+        missing = sorted(known.required - keys)
+        faults = [Fault(f"context.{it}", "missing", "EVT-16") for it in missing]
+    if not keys <= known.allowed:
+        faults.append(_UNKNOWN_KEY)
+    if "encounter" in keys and len(notification.entries("encounter")) > 1:
+        faults.append(_TWO_ENCOUNTERS)
     return faults
-
-
-def _further_faults(
-    resource_type: str, resource: _Profiled, where: str, notification: EventNotification
-) -> Iterator[InvalidRequest]:
-    """What is more than the presence of one element."""
-    match resource_type:
-        case "Encounter" if _is_of_another(resource.subject, notification):
-            yield InvalidRequest(f"{where}.subject", "is not the event's patient", rule="PROF-04")
-        case "ImagingStudy":
-            uids = [it.value for it in resource.identifier if it.system == "urn:dicom:uid"]
-            if not all(uid.startswith("urn:oid:") for uid in uids):
-                yield InvalidRequest(
-                    f"{where}.identifier", "a Study UID must start with urn:oid:", rule="PROF-05"
-                )
-        case "DiagnosticReport" if not (resource.identifier or resource.based_on):
-            yield InvalidRequest(where, "has neither identifier nor basedOn", rule="PROF-08")
-        case _:
-            pass
-
-
-def _is_of_another(subject: _Reference | None, notification: EventNotification) -> bool:
-    patients = [entry.target for entry in notification.entries("patient")]
-    if subject is None or not patients:
-        return False  # said elsewhere
-    return reference_key(subject.reference) not in patients

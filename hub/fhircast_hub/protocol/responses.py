@@ -9,17 +9,17 @@ import msgspec
 
 from fhircast_hub.protocol.json_text import read_json
 
-_SPACE = r"[ \t\n\r]*"
-_ID = rf'"id"{_SPACE}:{_SPACE}"(?P<id>[ !#-\[\]-~]*)"'
-_STATUS = rf'"status"{_SPACE}:{_SPACE}(?:"(?P<text>[0-9]{{1,9}})"|(?P<number>[1-9][0-9]{{0,8}}))'
+_SPACE = r"[ \t\n\r]*+"
+_ID = rf'"id"{_SPACE}:{_SPACE}"([ !#-\[\]-~]*+)"'
+_STATUS = rf'"status"{_SPACE}:{_SPACE}(?:"([0-9]{{1,9}})"|([1-9][0-9]{{0,8}}+))'
 _BETWEEN = rf"{_SPACE},{_SPACE}"
 
 
-def _object(members: str) -> re.Pattern[str]:
-    return re.compile(rf"{_SPACE}\{{{_SPACE}{members}{_SPACE}\}}{_SPACE}")
+def _object(*members: str) -> re.Pattern[str]:
+    return re.compile(rf"{_SPACE}\{{{_SPACE}{_BETWEEN.join(members)}{_SPACE}\}}{_SPACE}")
 
 
-_USUAL = (_object(f"{_ID}{_BETWEEN}{_STATUS}"), _object(f"{_STATUS}{_BETWEEN}{_ID}"))
+_ID_FIRST, _STATUS_FIRST = _object(_ID, _STATUS), _object(_STATUS, _ID)
 """An id in printable ASCII without an escape and a status in plain digits: read in one way only."""
 
 _MAX_USUAL = 256
@@ -65,11 +65,14 @@ def _parse_short(frame: str | bytes) -> NotificationResponse | None:
         text = frame.decode("ascii")
     else:
         return parse_any_response(frame)
-    for usual in _USUAL:
-        match = usual.fullmatch(text)
-        if match is not None:
-            event_id, status, number = match.group("id", "text", "number")
-            return NotificationResponse(event_id, int(status or number))
+    match = _ID_FIRST.fullmatch(text)
+    if match is not None:
+        event_id, status, number = match.groups()
+        return NotificationResponse(event_id, int(status or number))
+    match = _STATUS_FIRST.fullmatch(text)
+    if match is not None:
+        status, number, event_id = match.groups()
+        return NotificationResponse(event_id, int(status or number))
     return parse_any_response(frame)
 
 

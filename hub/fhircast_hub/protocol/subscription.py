@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit
 
 from fhircast_hub.protocol.errors import Forbidden, InvalidRequest
 from fhircast_hub.protocol.events import parse_subscribed_name
-from fhircast_hub.protocol.messages import MAX_ID_LENGTH
+from fhircast_hub.protocol.parsing import MAX_ID_LENGTH
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
 MAX_EVENTS = 256
 """Event names in one subscription."""
 MAX_FORM_FIELDS = 64
+
+_MAX_SHARED = 32
+"""Events of a record that looks for another one with the same; the catalogue has 14."""
 
 _LEGACY_FIELDS = {"endpoint": "hub.channel.endpoint", "hub.lease": "hub.lease_seconds"}
 """D-47: what deployed clients call these fields."""
@@ -145,12 +150,15 @@ def parse_subscription_request(body: bytes, *, ira: bool) -> SubscriptionRequest
     )
 
 
-def narrow_events(asked: Mapping[str, str], may_read: Callable[[str], bool]) -> dict[str, str]:
+def narrow_events(asked: Mapping[str, str], may_read: Callable[[str], bool]) -> Mapping[str, str]:
     """Return the asked events that the token may read.
 
     Args:
         asked: Comparison key -> spelling.
         may_read: Whether a token covers a key for reading.
+
+    Returns:
+        A mapping that cannot be changed and may be shared with other subscriptions.
 
     Raises:
         Forbidden: None of them.
@@ -160,7 +168,20 @@ def narrow_events(asked: Mapping[str, str], may_read: Callable[[str], bool]) -> 
     granted = {key: spelling for key, spelling in asked.items() if may_read(key)}
     if not granted:
         raise Forbidden("hub.events: the token may read none of these events", rule="SCO-02")
-    return granted
+    return shared_events(granted)
+
+
+def shared_events(events: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the same events as a mapping that cannot be changed and that equal records share."""
+    if len(events) > _MAX_SHARED:
+        return MappingProxyType(dict(events))
+    return _shared(tuple(events.items()))
+
+
+@lru_cache(maxsize=1024)
+def _shared(events: tuple[tuple[str, str], ...]) -> Mapping[str, str]:
+    """Applications of one kind ask for the same events: thousands of records, one mapping."""
+    return MappingProxyType(dict(events))
 
 
 def endpoint_id_of(endpoint_url: str) -> str:

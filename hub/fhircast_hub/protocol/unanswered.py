@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     from fhircast_hub.protocol.delivery import Delivery
 
+_OPEN = EventKind.OPEN
+"""Bound here because an enumeration is slow to look into."""
+
 
 class Kept(msgspec.Struct, frozen=True, gc=False):
     """A notification that was delivered, or is kept for delivery.
@@ -35,10 +38,10 @@ class Unanswered:
 
     Attributes:
         lost_revision: Revision of the newest that is missing here, -1 if none is.
-        earliest: No deadline is before; inf if there is none.
+        quiet_until: No response is missing before this time, in monotonic seconds.
     """
 
-    __slots__ = ("_bytes", "_kept", "_max_bytes", "_max_frames", "earliest", "lost_revision")
+    __slots__ = ("_bytes", "_kept", "_max_bytes", "_max_frames", "lost_revision", "quiet_until")
 
     def __init__(self, *, max_frames: int, max_bytes: int) -> None:
         self._max_frames = max_frames
@@ -46,7 +49,7 @@ class Unanswered:
         self._kept: dict[str, Kept] = {}
         self._bytes = 0
         self.lost_revision = -1
-        self.earliest = inf
+        self.quiet_until = inf
 
     def __iter__(self) -> Iterator[Kept]:
         return iter(list(self._kept.values()))
@@ -66,22 +69,14 @@ class Unanswered:
             self._remove(delivery.id)  # an id that goes out again (D-28) counts once
         kept[delivery.id] = it
         self._bytes += len(delivery.frame)
-        if it.deadline < self.earliest:
-            self.earliest = it.deadline
-        fits = True
+        if it.deadline < self.quiet_until:
+            self.quiet_until = it.deadline
+        if len(kept) <= self._max_frames and self._bytes <= self._max_bytes:
+            return True
         while len(kept) > self._max_frames or self._bytes > self._max_bytes:
             lost = self._remove(next(iter(kept)))
             self.missed(lost.revision)
-            fits = False
-        return fits
-
-    def overdue(self, now: float) -> list[Kept]:
-        """Return those whose response is missing."""
-        if now < self.earliest:
-            return []
-        deadlines = [it.deadline for it in self._kept.values() if it.deadline > now]
-        self.earliest = min(deadlines, default=inf)
-        return [it for it in self._kept.values() if it.deadline <= now]
+        return False
 
     def drop(self, event_id: str) -> Kept | None:
         """Forget one and return it, None if it is not there."""
@@ -93,11 +88,20 @@ class Unanswered:
         An answered open came after the opens before it: sent again behind it, they would bring back
         what it replaced. Those whose answer is awaited stay.
         """
-        if event_id not in self._kept:
+        it = self._kept.get(event_id)
+        if it is None:
             return None
-        if next(iter(self._kept)) != event_id:  # mostly there is none before it
-            self._drop_opens_before(event_id)
+        if it.delivery.name.kind is _OPEN and next(iter(self._kept)) != event_id:
+            self._drop_opens_before(it)
         return self._remove(event_id)
+
+    def take_overdue(self, now: float) -> list[Delivery]:
+        """Forget those whose response is missing, and return them, oldest first."""
+        overdue = [it.delivery for it in self if it.deadline <= now]
+        for it in overdue:
+            self._remove(it.id)
+        self.quiet_until = min([it.deadline for it in self], default=inf)
+        return overdue
 
     def missed(self, revision: int) -> None:
         """Note that events up to this revision may not be here."""
@@ -109,16 +113,13 @@ class Unanswered:
         self._kept = {}
         self._bytes = 0
         self.lost_revision = -1
-        self.earliest = inf
+        self.quiet_until = inf
         return taken
 
-    def _drop_opens_before(self, event_id: str) -> None:
-        it = self._kept[event_id]
-        if it.delivery.name.kind is not EventKind.OPEN:
-            return
-        for before in takewhile(lambda other: other is not it, self):
-            if before.delivery.name.kind is EventKind.OPEN and before.deadline == inf:
-                self._remove(before.delivery.id)
+    def _drop_opens_before(self, answered: Kept) -> None:
+        for it in takewhile(lambda other: other is not answered, self):
+            if it.delivery.name.kind is _OPEN and it.deadline == inf:
+                self._remove(it.delivery.id)
 
     def _remove(self, event_id: str) -> Kept:
         removed = self._kept.pop(event_id)

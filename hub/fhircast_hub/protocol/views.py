@@ -128,34 +128,40 @@ def encode_current_context(
     """
     current = session.current_context
     if current is None:
-        return _encode_view("", session.version_id, [])
+        return _encode_view("", session.version_id, b"[]")
     if may_read(current.opened.name):
         reads_updates = may_read(parse_event_name(f"{current.anchor_type}-update"))
-        content = {"key": "content", "resource": _content_bundle(current, is_shown=reads_updates)}
-        items: list[object] = [Raw(entry.raw) for entry in current.opened.context]
-        return _encode_view(current.anchor_type, current.version_id, [*items, content])
+        content = _content_item(current, is_shown=reads_updates)
+        context = current.opened.raw_context[:-1] + b"," + content + b"]"  # an open is never empty
+        return _encode_view(current.anchor_type, current.version_id, context)
     if derive is not Derive.OFF:
         for derived in reversed(derived_opens(current.opened)):
             if may_read(derived.name):
-                items = [Raw(entry.raw) for entry in derived.context]
-                return _encode_view(derived.name.anchor_type or "", current.version_id, items)
-    return _encode_view("", current.version_id, [])
+                shown = derived.name.anchor_type or ""
+                return _encode_view(shown, current.version_id, derived.raw_context)
+    return _encode_view("", current.version_id, b"[]")
 
 
-def _encode_view(anchor_type: str, version_id: str, context: list[object]) -> bytes:
-    return msgspec.json.encode(
-        {"context.type": anchor_type, "context.versionId": version_id, "context": context}
-    )
+def _encode_view(anchor_type: str, version_id: str, context: bytes) -> bytes:
+    view = {"context.type": anchor_type, "context.versionId": version_id, "context": Raw(context)}
+    return msgspec.json.encode(view)
 
 
-def _content_bundle(context: OpenContext, *, is_shown: bool) -> dict[str, object]:
+class _SharedEntry(msgspec.Struct, gc=False):
+    full_url: str = msgspec.field(name="fullUrl")
+    resource: Raw
+
+
+def _content_item(context: OpenContext, *, is_shown: bool) -> bytes:
+    """Return the item that holds what was shared since the open (CTX-07)."""
     entries = [
-        {"fullUrl": shared.full_url or key, "resource": Raw(shared.resource)}
+        _SharedEntry(shared.full_url or key, Raw(shared.resource))
         for key, shared in (context.content if is_shown else ())
     ]
-    return {
+    bundle = {
         "resourceType": "Bundle",
         "id": context.version_id,
         "type": "collection",
         **({"entry": entries} if entries else {}),  # FHIR knows no empty arrays
     }
+    return msgspec.json.encode({"key": "content", "resource": bundle})

@@ -24,6 +24,8 @@ TEXT, PING, PONG = 0x81, 0x89, 0x8A
 
 _SHORT = 126
 _MASKED = 0x80
+_LEAST = 2
+"""Bytes of the head that every frame has."""
 _HEAD = 6
 """Bytes before the payload of a short masked frame."""
 
@@ -86,6 +88,49 @@ def lone_text(data: bytes) -> bytes | None:
     return apply_mask(data[_HEAD:], data[2:_HEAD]) if len(data) < _HEAD + _SHORT else None
 
 
+class _Boundary:
+    """Tells whether bytes that came end where a frame does; what is no frame does not matter."""
+
+    __slots__ = ("_head", "_left")
+
+    def __init__(self) -> None:
+        self._head = b""
+        self._left = 0
+        """Bytes of the payload that are still to come."""
+
+    def is_reached(self) -> bool:
+        """Tell whether nothing of a frame has come that is not complete."""
+        return not self._head and not self._left
+
+    def pass_over(self, data: bytes) -> None:
+        """More came."""
+        at = 0
+        while at < len(data):
+            if self._left:
+                passed = min(self._left, len(data) - at)
+                self._left -= passed
+                at += passed
+                continue
+            self._head += data[at : at + 1]
+            at += 1
+            size = _payload_size(self._head)
+            if size is not None:
+                self._head, self._left = b"", size
+
+
+def _payload_size(head: bytes) -> int | None:
+    """Return how many bytes follow the head of a frame, None if it is not complete (5.2)."""
+    if len(head) < _LEAST:
+        return None
+    size, end = head[1] & ~_MASKED, _LEAST
+    if size >= _SHORT:
+        end += 2 if size == _SHORT else 8
+        size = int.from_bytes(head[_LEAST:end], "big")
+    if head[1] & _MASKED:
+        end += 4
+    return size if len(head) >= end else None
+
+
 class FrameReader:
     """The parser of `websockets`, for what is not usual; it answers pings and closes.
 
@@ -93,17 +138,19 @@ class FrameReader:
         max_bytes: Size of a message; a larger one ends the connection with 1009.
     """
 
-    __slots__ = ("_is_text", "_parts", "conn")
+    __slots__ = ("_boundary", "_is_text", "_parts", "conn")
 
     def __init__(self, max_bytes: int) -> None:
         self.conn = Protocol(Side.SERVER, state=State.OPEN, max_size=max_bytes)
+        # The parser does not tell: of a frame that is cut within its head it has nothing to show.
+        self._boundary = _Boundary()
         self._parts: list[bytes] = []
         self._is_text = True
 
     @property
     def has_part(self) -> bool:
         """Whether a frame or a message has begun and not ended."""
-        return self.conn.current_size is not None or bool(self.conn.reader.buffer)
+        return self.conn.current_size is not None or not self._boundary.is_reached()
 
     @property
     def is_done(self) -> bool:
@@ -112,6 +159,7 @@ class FrameReader:
 
     def read(self, data: bytes) -> Iterator[Frame]:
         """Yield the frames that bytes complete."""
+        self._boundary.pass_over(data)
         self.conn.receive_data(data)
         yield from (it for it in self.conn.events_received() if isinstance(it, Frame))
 

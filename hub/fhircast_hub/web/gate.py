@@ -28,7 +28,7 @@ _TELL_SECONDS = 60
 """How often the log is told that a limit strikes: the one who is put off must not fill it."""
 
 
-_OF_ADDRESS = "from this address"
+_OF_ADDRESS, _OF_HOLDER = "from this address", "of this token's holder"
 
 
 class Kind(Enum):
@@ -97,7 +97,7 @@ class Gate:
         grant = await self._guard.verify(authorization, peer, now)
         if grant.subject != ANYBODY.subject:
             wait = limits.of_holder.wait_seconds(grant.subject, now)
-            self._require(wait, kind, "of this token's holder")
+            self._require(wait, kind, _OF_HOLDER)
         self._require(limits.of_peer.wait_seconds(peer, now), kind, _OF_ADDRESS)
         return grant
 
@@ -140,7 +140,8 @@ class Gate:
             logger.warning("limit reached: %s", reason)
         raise LimitReached(
             f"{reason}; try again later",
-            rule=f"FHIRCAST_MAX_{kind.value.upper()}_PER_MINUTE",
+            rule=f"FHIRCAST_MAX_{kind.value.upper()}_PER_MINUTE"
+            + "_AND_TOKEN" * (whose == _OF_HOLDER),
             retry_after_seconds=ceil(wait_seconds),
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 from functools import partial
 from math import ceil
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     import ssl
 
     from fhircast_hub.config import Settings
+
+logger = logging.getLogger(__name__)
 
 _FAREWELL_SECONDS = 2.0
 
@@ -117,7 +120,10 @@ class HubServer(uvicorn.Server):
         """End the connections that are overdue."""
         loop = asyncio.get_running_loop()
         for connection in list(self.server_state.connections):
-            connection.check(loop.time())  # type: ignore[union-attr]  # all are ours
+            try:
+                connection.check(loop.time())  # type: ignore[union-attr]  # all are ours
+            except Exception as error:  # a bug of ours with one must not leave the others unwatched
+                logger.error("a look at a connection failed: %s", type(error).__name__)
         self._next_sweep = loop.call_later(_SWEEP_SECONDS, self._sweep)
 
     def _tls_context(self, *_: Any) -> ssl.SSLContext:

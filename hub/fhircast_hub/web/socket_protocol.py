@@ -71,8 +71,9 @@ class HubWebSocket(WebSocketsSansIOProtocol):
         """Bytes came."""
         try:
             super().data_received(data)
-        except InvalidState:
-            # What is no UTF-8, and behind it a close frame that the parser has answered already.
+        except (InvalidState, AssertionError):
+            # What is no UTF-8, and behind it a close frame that the parser has answered already;
+            # or what is no frame, of a client that did not wait for the answer to its handshake.
             self.transport.write(b"".join(self.conn.data_to_send()))
             self.transport.close()
         if self.conn.handshake_exc is not None and not self.handshake_initiated:
@@ -119,6 +120,8 @@ class HubWebSocket(WebSocketsSansIOProtocol):
         self.transport.set_protocol(wire)
         if not self.writable.is_set():
             wire.pause_writing()
+        if early := bytes(self.conn.reader.buffer):
+            wire.data_received(early)  # half a frame of a client that did not wait for the answer
         self.transport = _HandedOver()  # type: ignore[assignment]  # all that is left of it here
         return wire
 

@@ -58,10 +58,10 @@ def updates_are_half_applied(patch: pytest.MonkeyPatch) -> None:
     half: dict[str, Any] = {}
 
     def lenient(original: Any) -> Any:
-        def changes(entry: Any, field: str, *args: Any, **kwargs: Any) -> Any:
-            if field.endswith("[0]"):
+        def changes(entry: Any, position: int, *args: Any, **kwargs: Any) -> Any:
+            if position == 0:
                 half.clear()
-            change = original(entry, field, *args, **kwargs)
+            change = original(entry, position, *args, **kwargs)
             half[change.key] = change
             return change
 

@@ -12,12 +12,8 @@ _PUT_OFF = frozenset({429, 503})
 _SETTING = re.compile(r"\bFHIRCAST_MAX_[A-Z_]+\b")
 
 _SETTINGS = {
-    "too many subscribes": "FHIRCAST_MAX_SUBSCRIBES_PER_MINUTE",
-    "too many publishes": "FHIRCAST_MAX_PUBLISHES_PER_MINUTE",
     "too many connections from this address": "FHIRCAST_MAX_UPGRADES_PER_MINUTE",
     "too many connections": "FHIRCAST_MAX_CONNECTIONS and FHIRCAST_MAX_CONNECTIONS_PER_PEER",
-    "as many topics": "FHIRCAST_MAX_TOPICS",
-    "as many subscribers": "FHIRCAST_MAX_SUBSCRIBERS_PER_TOPIC",
 }
 """What the hub of this project says, without naming the setting, and the setting."""
 
@@ -33,8 +29,6 @@ def advice(said: str) -> str:
     setting = named[0] if named else next((it for key, it in _SETTINGS.items() if key in said), "")
     if not setting:
         return "raise that limit of the hub for the test, or load it less"
-    if "of this token's holder" in said and setting.endswith("_PER_MINUTE"):
-        setting += "_AND_TOKEN"
     return f"raise {setting} at the hub for the test, or load it less"
 
 

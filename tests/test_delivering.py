@@ -1,0 +1,134 @@
+"""What is committed goes out: wide topics in parts, and nobody else waits for them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+from builders import open_case
+from fhircast_hub.backends.base import BackendLimits
+from fhircast_hub.backends.memory import MemoryBackend
+from fhircast_hub.clock import SystemClock
+from fhircast_hub.delivering import _MAX_BEHIND
+from fhircast_hub.fanout import PART, Fanout
+from fhircast_hub.hub import Hub, HubRules
+from fhircast_hub.protocol.channel import ChannelRules
+from fhircast_hub.protocol.errors import Unavailable
+from fhircast_hub.protocol.messages import NotificationResponse
+from fhircast_hub.protocol.subscription import SubscriptionRequest
+from fhircast_hub.security.grant import ANYBODY
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable
+
+    from fhircast_hub.fanout import Link
+    from fhircast_hub.protocol.channel_state import CloseReason
+
+EVENTS = {"diagnosticreport-open": "DiagnosticReport-open", "syncerror": "SyncError"}
+
+
+class Inbox:
+    """A socket whose frames are counted."""
+
+    def __init__(self) -> None:
+        self.frames: list[bytes] = []
+
+    def put(self, frame: bytes) -> bool:
+        self.frames.append(frame)
+        return True
+
+    def close(self, reason: CloseReason, last: Iterable[bytes] = ()) -> None:
+        self.frames.extend(last)
+
+
+@pytest.fixture
+async def hub() -> AsyncIterator[Hub]:
+    fanout = Fanout(ChannelRules())
+    backend = MemoryBackend(BackendLimits(max_subscribers_per_topic=1000))
+    hub = Hub(backend, fanout, rules=HubRules(), clock=SystemClock())
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(hub.run(stop))
+        yield hub
+        stop.set()
+
+
+async def joined(hub: Hub, topic: str, count: int) -> list[tuple[Link, Inbox]]:
+    both = []
+    for number in range(count):
+        request = SubscriptionRequest(False, topic, EVENTS, None, "", f"{topic} {number}")
+        record = await hub.find(await hub.subscribe(request, ANYBODY))
+        assert record is not None
+        inbox = Inbox()
+        link = await hub.join(record, inbox)
+        assert link is not None
+        both.append((link, inbox))
+    return both
+
+
+async def post(hub: Hub, topic: str, number: int) -> None:
+    event = open_case(1, topic=topic, id=f"{topic} {number}")
+    await hub.request_change(event, ANYBODY)
+
+
+async def until_all_have(inboxes: list[tuple[Link, Inbox]], frames: int) -> None:
+    async with asyncio.timeout(20):
+        while any(len(it.frames) < frames for _, it in inboxes):  # noqa: ASYNC110 - turns, no time
+            await asyncio.sleep(0)
+
+
+async def test_a_narrow_topic_has_its_event_when_the_request_is_answered(hub: Hub) -> None:
+    """EVT-01: with the confirmation before it."""
+    [(_, inbox)] = await joined(hub, "narrow", 1)
+    await post(hub, "narrow", 1)
+    assert len(inbox.frames) == 2
+
+
+async def test_others_have_their_turn_while_a_wide_topic_gets_its_event(hub: Hub) -> None:
+    """EVT-01: an event to many holds up nobody."""
+    wide = await joined(hub, "wide", 5 * PART)
+    [(_, narrow)] = await joined(hub, "narrow", 1)
+    await post(hub, "wide", 1)
+    await asyncio.sleep(0)
+    await post(hub, "narrow", 1)
+    assert len(narrow.frames) == 2
+    assert sum(len(it.frames) == 1 for _, it in wide) >= 3 * PART
+    await until_all_have(wide, 2)
+
+
+async def test_each_subscriber_of_a_wide_topic_gets_all_in_order(hub: Hub) -> None:
+    """EVT-01, guarantee 2: what is committed meanwhile waits behind what goes out."""
+    wide = await joined(hub, "wide", 2 * PART + 1)
+    for number in range(20):
+        await post(hub, "wide", number)
+    await until_all_have(wide, 21)
+    for _, inbox in wide:
+        ids = [frame.split(b'"id":"wide ')[1].split(b'"')[0] for frame in inbox.frames[1:]]
+        assert ids == [str(number).encode() for number in range(20)]
+
+
+async def test_who_asks_for_more_than_can_go_out_is_put_off_in_that_topic_alone(hub: Hub) -> None:
+    """EVT-03, guarantee 1: 503, never a 202 that nobody hears of for long."""
+    wide = await joined(hub, "wide", PART + 1)
+    await joined(hub, "narrow", 1)
+    for number in range(_MAX_BEHIND):
+        await post(hub, "wide", number)
+    with pytest.raises(Unavailable):
+        await post(hub, "wide", _MAX_BEHIND)
+    await post(hub, "narrow", 1)
+    await until_all_have(wide, 1 + _MAX_BEHIND)
+    await post(hub, "wide", _MAX_BEHIND)
+
+
+async def test_the_hub_tells_who_is_out_of_sync_even_then(hub: Hub) -> None:
+    """SYNC-06, EVT-03: a topic that is behind still hears of a refusal."""
+    wide = await joined(hub, "wide", PART + 1)
+    await post(hub, "wide", 0)
+    await until_all_have(wide, 2)
+    for number in range(1, _MAX_BEHIND + 1):
+        await post(hub, "wide", number)
+    link, _ = wide[0]
+    hub.responded(link, NotificationResponse("wide 0", 500))
+    await until_all_have(wide, 2 + _MAX_BEHIND + 1)
+    assert b'"SyncError"' in wide[-1][1].frames[-1]

@@ -1,0 +1,124 @@
+"""What a `Wire` makes of bytes, wherever the network cuts them: the same as `websockets` does."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from contextlib import suppress
+from typing import TYPE_CHECKING, cast
+
+from client_frames import (
+    PLACES,
+    SEQUENCES,
+    Told,
+    acknowledgement,
+    any_frame,
+    closing,
+    cut,
+    masked,
+    told_by_websockets,
+)
+from fhircast_hub.web.crowd import ConnectionLimits, Crowd
+from fhircast_hub.web.wire import Exchange, Wire
+from hypothesis import given, settings
+from websockets.frames import Opcode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from fhircast_hub.fanout import Link
+
+A_LINK = cast("Link", object())
+"""What is heard is for this one; nothing is asked of it here."""
+
+
+class Ear:
+    """Notes what is heard; a `Listener`."""
+
+    def __init__(self) -> None:
+        self.told = Told()
+        self.floods = 0
+
+    def heard(self, _wire: Wire, link: Link, message: bytes, *, is_text: bool) -> None:
+        assert link is A_LINK
+        self.told.messages.append((message, is_text))
+
+    def flooded(self, _link: Link) -> None:
+        self.floods += 1
+
+    def left(self, _wire: Wire, _link: Link, code: int) -> None:
+        assert not self.told.code
+        self.told.code = code
+
+
+async def told_by_a_wire(pieces: Iterable[bytes]) -> Told:
+    """Have a wire read the pieces, one after the other, and see what it answers."""
+    loop = asyncio.get_running_loop()
+    ours, theirs = socket.socketpair()
+    with theirs:
+        transport, _ = await loop.connect_accepted_socket(asyncio.Protocol, ours)
+        exchange = Exchange(
+            limits=ConnectionLimits(max_frames_per_second=0),
+            max_frames=100,
+            max_bytes=1_000_000,
+            ping_seconds=0,
+            crowd=Crowd(max_total=0, max_per_peer=0),
+            now=loop.time,
+        )
+        exchange.crowd.enter("")
+        ear = Ear()
+        wire = Wire(transport, exchange, ear, peer="", connections=set())
+        transport.set_protocol(wire)
+        wire.link = A_LINK
+        for it in pieces:
+            if not transport.is_closing():
+                wire.data_received(it)
+        theirs.setblocking(False)
+        with suppress(BlockingIOError):
+            ear.told.sent = theirs.recv(1_000_000)
+        wire.link = None
+        transport.abort()
+    return ear.told
+
+
+def test_a_wire_reads_what_websockets_reads() -> None:
+    """GEN-02: the same messages, pongs and close, from right and wrong frames, in any pieces."""
+
+    @settings(max_examples=400)
+    @given(SEQUENCES, PLACES)
+    def compare(data: bytes, places: list[int]) -> None:
+        assert runner.run(told_by_a_wire(cut(data, places))) == told_by_websockets(data)
+
+    with asyncio.Runner() as runner:
+        compare()
+
+
+async def test_bytes_one_by_one() -> None:
+    """GEN-02, ACK-01."""
+    data = acknowledgement() + masked(Opcode.PING, b"p") + acknowledgement() + closing(1000)
+    told = await told_by_a_wire(data[at : at + 1] for at in range(len(data)))
+    assert told == told_by_websockets(data)
+    assert (len(told.messages), told.code) == (2, 1000)
+
+
+async def test_many_messages_at_once() -> None:
+    """ACK-01: usual ones, and unusual ones among them."""
+    long = masked(Opcode.TEXT, b'{"id":"%b"}' % (b"x" * 300))
+    data = (acknowledgement() * 100 + long + masked(Opcode.PING)) * 20
+    told = await told_by_a_wire([data])
+    assert told == told_by_websockets(data)
+    assert len(told.messages) == 101 * 20
+
+
+async def test_a_bad_text_with_a_close_behind_it_ends_the_connection_once() -> None:
+    """GEN-02: the close was answered already when the text is looked at."""
+    told = await told_by_a_wire([masked(Opcode.TEXT, b"\xff" * 200) + closing(1000, "bye")])
+    assert told.code in {1000, 1007}
+    assert told.sent.count(b"\x88") == 1
+
+
+async def test_nothing_is_heard_after_the_end() -> None:
+    """GEN-02: what comes in one segment with a close, or with what is not allowed."""
+    for end in (closing(1001), any_frame(0x83), masked(Opcode.TEXT, b"\xff")):
+        told = await told_by_a_wire([acknowledgement() + end + acknowledgement() * 3])
+        assert len(told.messages) == 1
