@@ -207,8 +207,8 @@ class Channel:
         if not self._resumable:
             held = [it for it in held if it.revision > revision]
             self._revision = max(self._revision, revision)
-        # Else nothing is covered, though the session may hold what is still on its way here: what was
-        # kept is older than that, and whatever came first, the last frame must be the newest.
+        # Else nothing is covered, though the session may hold what is still on its way here: what
+        # was kept is older than that, and whatever came first, the last frame must be the newest.
         held_ids = {it.delivery.id for it in held}
         opens = list(opens)
         ends_with_opens = not opens or opens[-1][0] not in held_ids
