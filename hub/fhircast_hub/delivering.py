@@ -14,7 +14,12 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from fhircast_hub.backends.base import Published, SubscriptionReplaced, topic_of
+from fhircast_hub.backends.base import (
+    Published,
+    SubscriptionEnded,
+    SubscriptionReplaced,
+    topic_of,
+)
 from fhircast_hub.protocol.channel_state import CloseReason
 from fhircast_hub.protocol.errors import Unavailable
 
@@ -24,6 +29,7 @@ if TYPE_CHECKING:
     from fhircast_hub.backends.base import Backend, Envelope
     from fhircast_hub.clock import Clock
     from fhircast_hub.fanout import Consequence, Fanout
+    from fhircast_hub.protocol.subscription import Subscription
 
 logger = logging.getLogger(__name__)
 
@@ -38,9 +44,10 @@ Part = list["Consequence"]
 
 @dataclass(slots=True)
 class _Lane:
-    """A wide topic: what goes out at the moment, and what waits behind it."""
+    """A wide topic: what goes out at the moment, its parts, and what waits behind it."""
 
     waiting: deque[Envelope] = field(default_factory=deque)
+    going: Envelope | None = None
     parts: Iterator[Part] | None = None
 
 
@@ -94,6 +101,20 @@ class Delivering:
         if lane is not None and len(lane.waiting) >= _MAX_BEHIND:
             raise Unavailable("the session's events cannot go out as fast as they come", rule="2.6")
 
+    def catch_up(self, subscription: Subscription) -> None:
+        """Hand a channel at once what waits for it, before a new socket changes its state.
+
+        The session that it is brought up to date with holds these events already: of a channel that
+        also kept some of before, they must not come first.
+        """
+        lane = self._lanes.get(subscription.topic)
+        for envelope in () if lane is None else (lane.going, *lane.waiting):
+            if isinstance(envelope, Published):
+                now = self._clock.monotonic()
+                self._note(self._fanout.hand_to(subscription, envelope, now))
+            elif _is_about(envelope, subscription.endpoint_id):
+                break  # what is behind comes under other rights
+
     async def run(self, stop: asyncio.Event) -> None:
         """Serve the wide topics until told to stop, and then what still waits."""
         serving = asyncio.create_task(self._serve_lanes())
@@ -124,13 +145,16 @@ class Delivering:
         """Send the next part of what goes out in a lane; close the lane if nothing is left."""
         try:
             if lane.parts is None:
-                lane.parts = await self._parts(lane.waiting.popleft())
+                lane.going = lane.waiting.popleft()
+                lane.parts = await self._parts(lane.going)
             part = next(lane.parts, None)
         except Exception as error:
             part = self._failed(topic, error)
             lane.parts = None
         if part is None:
             lane.parts = None
+        if lane.parts is None:
+            lane.going = None
         self._note(part or ())
         if lane.parts is None and not lane.waiting:
             del self._lanes[topic]
@@ -157,3 +181,9 @@ class Delivering:
     def _note(self, part: Iterable[Consequence]) -> None:
         for it in part:
             self._conclude(it)
+
+
+def _is_about(envelope: Envelope | None, endpoint_id: str) -> bool:
+    if isinstance(envelope, SubscriptionReplaced):
+        return envelope.subscription.endpoint_id == endpoint_id
+    return isinstance(envelope, SubscriptionEnded) and envelope.endpoint_id == endpoint_id

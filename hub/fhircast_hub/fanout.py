@@ -192,6 +192,17 @@ class Fanout:
             case _:
                 assert_never(envelope)
 
+    def hand_to(
+        self, subscription: Subscription, published: Published, now: float
+    ) -> list[Consequence]:
+        """Hand an event to one channel before its turn; it passes over what it had already."""
+        link = self._topics.get(subscription.topic, {}).get(subscription.endpoint_id)
+        if link is None or link not in self._links(published):
+            return []
+        if self._hand_over(link, self._deliveries(published), published.revision, now):
+            return []
+        return [self._settle(link, link.channel.overflowed())]
+
     def end(self, topic: str, endpoint_id: str, reason: CloseReason) -> list[Consequence]:
         """End one channel with this reason."""
         link = self._topics.get(topic, {}).get(endpoint_id)
@@ -214,12 +225,7 @@ class Fanout:
             return self._settle(link, link.channel.finish(CloseReason.INTERNAL))
 
     def _notify(self, published: Published, now: float) -> Iterator[list[Consequence]]:
-        deliveries = Deliveries(
-            published.notification,
-            sets_context=published.sets_context,
-            is_resend=published.is_resend,
-            derive=self._derive,
-        )
+        deliveries = self._deliveries(published)
         # Who joins between two parts is brought up to date by the replay, beyond this revision.
         links = self._links(published)
         for start in range(0, len(links), PART):
@@ -228,6 +234,14 @@ class Fanout:
                 for link in links[start : start + PART]
                 if not self._hand_over(link, deliveries, published.revision, now)
             ]
+
+    def _deliveries(self, published: Published) -> Deliveries:
+        return Deliveries(
+            published.notification,
+            sets_context=published.sets_context,
+            is_resend=published.is_resend,
+            derive=self._derive,
+        )
 
     def _links(self, published: Published) -> list[Link]:
         """Return the channels that an event is for."""

@@ -288,6 +288,7 @@ class Hub:
         if not await self._backend.replace(record, announce=False):
             return None
         self._last_known.note(record, self._clock.monotonic())
+        self._delivering.catch_up(record)
         link, consequence = self._fanout.attach(record, sink, self._clock.monotonic())
         self._conclude(consequence)
         await self._replay(link)

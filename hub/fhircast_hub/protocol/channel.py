@@ -207,11 +207,8 @@ class Channel:
         if not self._resumable:
             held = [it for it in held if it.revision > revision]
             self._revision = max(self._revision, revision)
-        else:
-            # What the session holds may still be on its way here. An open that is must not come
-            # behind the newer one that is sent now; a close among it tells something.
-            granted = (key for key in self.subscription.events if key.endswith("-open"))
-            self._covered = dict.fromkeys(granted, revision)
+        # Else nothing is covered, though the session may hold what is still on its way here: what
+        # was kept is older than that, and whatever came first, the last frame must be the newest.
         held_ids = {it.delivery.id for it in held}
         opens = list(opens)
         ends_with_opens = not opens or opens[-1][0] not in held_ids

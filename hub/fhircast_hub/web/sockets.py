@@ -167,7 +167,11 @@ class Sockets:
             await websocket.accept()
             # From here to the join nothing may wait: what comes meanwhile would find nobody.
             socket = opened()
-            link = socket.link = await self._hub.join(subscription, socket)
+            try:
+                link = socket.link = await self._hub.join(subscription, socket)
+            except Exception:  # nobody would ever close what was accepted
+                socket.close(CloseReason.INTERNAL)
+                raise
             if link is not None:
                 self._auditing.connected(websocket, subscription)
                 return True
