@@ -27,7 +27,7 @@ def any_frame(first: int, payload: bytes = b"") -> bytes:
 
 
 def acknowledgement(id: str = "e-1", status: str = "200") -> bytes:
-    return masked(Opcode.TEXT, b'{"id":"%b","status":"%b"}' % (id.encode(), status.encode()))
+    return masked(Opcode.TEXT, f'{{"id":"{id}","status":"{status}"}}'.encode())
 
 
 def closing(code: int = 1000, reason: str = "") -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 import os
 import struct
 from contextlib import asynccontextmanager, suppress
@@ -14,11 +15,12 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from builders import Json
     from hub_server import RunningHub
 
 _DEADLINE_SECONDS = 15
 
-TEXT, BINARY, CONTINUATION, CLOSE, PING = 1, 2, 0, 8, 9
+TEXT, BINARY, CONTINUATION, CLOSE, PING, PONG = 1, 2, 0, 8, 9, 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,16 +92,28 @@ class RawConnection:
         assert (await self.until(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
         return self
 
+    async def frame(self) -> tuple[int, bytes]:
+        """Return opcode and payload of the next frame."""
+        async with asyncio.timeout(_DEADLINE_SECONDS):
+            first, size = await self.reader.readexactly(2)
+            if size >= 126:
+                more = await self.reader.readexactly(2 if size == 126 else 8)
+                size = int.from_bytes(more, "big")
+            return first & 15, await self.reader.readexactly(size)
+
+    async def message(self) -> Json:
+        """Return the JSON of the next frame."""
+        opcode, payload = await self.frame()
+        assert opcode == TEXT, (opcode, payload)
+        message: Json = json.loads(payload)
+        return message
+
     async def close_frame(self) -> tuple[int, str]:
         """Return code and words of the close frame, passing over what comes before it."""
-        async with asyncio.timeout(_DEADLINE_SECONDS):
-            while True:
-                opcode, length = await self.reader.readexactly(2)
-                if length == 126:
-                    (length,) = struct.unpack("!H", await self.reader.readexactly(2))
-                payload = await self.reader.readexactly(length)
-                if opcode & 15 == CLOSE:
-                    return struct.unpack("!H", payload[:2])[0], payload[2:].decode()
+        while True:
+            opcode, payload = await self.frame()
+            if opcode == CLOSE:
+                return struct.unpack("!H", payload[:2])[0], payload[2:].decode()
 
 
 def frame(opcode: int, payload: bytes = b"", *, is_last: bool = True) -> bytes:

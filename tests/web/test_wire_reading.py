@@ -19,8 +19,10 @@ from client_frames import (
     told_by_websockets,
 )
 from fhircast_hub.web.crowd import ConnectionLimits, Crowd
+from fhircast_hub.web.frames import text_frame
 from fhircast_hub.web.wire import Exchange, Wire
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from websockets.frames import Opcode
 
 if TYPE_CHECKING:
@@ -51,8 +53,13 @@ class Ear:
         self.told.code = code
 
 
-async def told_by_a_wire(pieces: Iterable[bytes]) -> Told:
-    """Have a wire read the pieces, one after the other, and see what it answers."""
+async def told_by_a_wire(pieces: Iterable[bytes], *, notified: int = 0) -> Told:
+    """Have a wire read the pieces, one after the other, and see what it answers.
+
+    Args:
+        pieces: As they come.
+        notified: Notifications that the subscriber was sent before.
+    """
     loop = asyncio.get_running_loop()
     ours, theirs = socket.socketpair()
     with theirs:
@@ -70,12 +77,14 @@ async def told_by_a_wire(pieces: Iterable[bytes]) -> Told:
         wire = Wire(transport, exchange, ear, peer="", connections=set())
         transport.set_protocol(wire)
         wire.link = A_LINK
+        for _ in range(notified):
+            assert wire.put(b"{}")
         for it in pieces:
             if not transport.is_closing():
                 wire.data_received(it)
         theirs.setblocking(False)
         with suppress(BlockingIOError):
-            ear.told.sent = theirs.recv(1_000_000)
+            ear.told.sent = theirs.recv(1_000_000).removeprefix(text_frame(b"{}") * notified)
         wire.link = None
         transport.abort()
     return ear.told
@@ -85,9 +94,10 @@ def test_a_wire_reads_what_websockets_reads() -> None:
     """GEN-02: the same messages, pongs and close, from right and wrong frames, in any pieces."""
 
     @settings(max_examples=400)
-    @given(SEQUENCES, PLACES)
-    def compare(data: bytes, places: list[int]) -> None:
-        assert runner.run(told_by_a_wire(cut(data, places))) == told_by_websockets(data)
+    @given(SEQUENCES, PLACES, st.integers(0, 5))
+    def compare(data: bytes, places: list[int], notified: int) -> None:
+        told = runner.run(told_by_a_wire(cut(data, places), notified=notified))
+        assert told == told_by_websockets(data)
 
     with asyncio.Runner() as runner:
         compare()
@@ -99,6 +109,14 @@ async def test_bytes_one_by_one() -> None:
     told = await told_by_a_wire(data[at : at + 1] for at in range(len(data)))
     assert told == told_by_websockets(data)
     assert (len(told.messages), told.code) == (2, 1000)
+
+
+async def test_each_in_a_segment_of_its_own() -> None:
+    """ACK-01: as answers come, mostly; more than were asked for, and texts of any letters."""
+    frames = [acknowledgement(it) for it in ("e-1", "e-2", "ü", "e-4", "e-5")]
+    told = await told_by_a_wire([*frames, closing(1000)], notified=4)
+    assert told == told_by_websockets(b"".join(frames) + closing(1000))
+    assert len(told.messages) == 5
 
 
 async def test_many_messages_at_once() -> None:

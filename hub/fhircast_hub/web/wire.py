@@ -168,6 +168,8 @@ class Wire(asyncio.Protocol):
                 self._allowance.earn()
                 self.transport.write(exchange.frames.of(frame))
             return True
+        if self._is_closing:
+            return True  # nothing may come behind the close frame that waits
         if len(self._waiting) >= exchange.max_frames:
             return False
         if self._waiting_bytes + len(frame) > exchange.max_bytes:
@@ -318,7 +320,7 @@ class Wire(asyncio.Protocol):
             self._listener.heard(self, self.link, message, is_text=is_text)
 
     def _answered(self, payload: bytes) -> None:
-        if self._ping and payload == self._ping:
+        if self._ping and payload == self._ping and not self._is_closing:
             self._ping = b""
             self._ping_by = self._exchange.now() + self._exchange.ping_seconds
             self._plan()
