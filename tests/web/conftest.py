@@ -1,7 +1,18 @@
 """The hub that these tests talk to; properties are tried the same way in every run."""
 
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import TYPE_CHECKING
+
 from hub_server import hub, start_hub
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pytest
 
 __all__ = ["hub", "start_hub"]
 
@@ -14,3 +25,21 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],  # of a machine that others use, too
 )
 settings.load_profile("default")
+
+_ON_BOTH_LOOPS = {"test_wire_backpressure.py"}
+"""Where loops differ: when what was written is sent, and who is told that it cannot be."""
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config,
+    item: pytest.Item,
+) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Run these tests on the loop of `fhircast serve`, too."""
+    factories: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
+        "asyncio": asyncio.new_event_loop
+    }
+    if item.path.name in _ON_BOTH_LOOPS and sys.platform != "win32":
+        import uvloop
+
+        factories["uvloop"] = uvloop.new_event_loop
+    return factories
