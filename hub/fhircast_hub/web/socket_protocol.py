@@ -122,6 +122,8 @@ class HubWebSocket(WebSocketsSansIOProtocol):
             wire.pause_writing()
         if early := bytes(self.conn.reader.buffer):
             wire.data_received(early)  # half a frame of a client that did not wait for the answer
+        # Also where the peer has gone before the accept, which then was not written.
+        self.handshake_complete = True
         self.transport = _HandedOver()  # type: ignore[assignment]  # all that is left of it here
         return wire
 
