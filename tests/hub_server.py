@@ -5,30 +5,55 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
+import uvicorn
 from fhircast_conformance.wire import Wire
-from fhircast_hub.config import Settings, load_settings
+from fhircast_hub.config import load_settings
+from fhircast_hub.web.app import create_app
 from fhircast_hub.web.server import HubServer, bind
+from fhircast_hub.web.wire import MAX_CLIENT_FRAME_BYTES
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import AsyncIterator, Iterator
 
+    from fhircast_hub.config import Settings
+    from starlette.applications import Starlette
+
 _DEADLINE_SECONDS = 20
 
+DIRECT, BY_MESSAGES = "direct", "by messages"
+"""How requests and frames come to a hub: as `fhircast serve` takes them, or as ASGI hands them."""
 
-class _ObservedServer(HubServer):
-    """The hub's server, which also says when it has started, and stops when it is told to.
+ON_BOTH_PATHS = {
+    "test_derived_opens.py",
+    "test_notify.py",
+    "test_racing_on_the_wire.py",
+    "test_reading_session.py",
+    "test_replay.py",
+    "test_slow_reader.py",
+    "test_subscribe.py",
+    "test_sync_errors.py",
+    "test_unsubscribe.py",
+}
+"""Modules whose tests also run on uvicorn as it is: the hub has to be right on any ASGI server."""
+
+
+class _Observed(uvicorn.Server):
+    """A server that also says when it has started, and stops when it is told to.
 
     uvicorn looks ten times a second whether it shall stop; hundreds of tests cannot wait for that.
+
+    Attributes:
+        app: The hub as an application.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        super().__init__(settings)
-        self.is_up = asyncio.Event()
-        self.leave = asyncio.Event()
+    app: Starlette
+    is_up: asyncio.Event
+    leave: asyncio.Event
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -40,6 +65,35 @@ class _ObservedServer(HubServer):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield  # signals are for pytest
+
+
+class _HubServer(_Observed, HubServer):
+    """The hub's server."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self.is_up, self.leave = asyncio.Event(), asyncio.Event()
+
+
+class _PlainServer(_Observed):
+    """uvicorn as it is: no connection is handed over, no event goes the express way."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.app = create_app(settings)
+        self.is_up, self.leave = asyncio.Event(), asyncio.Event()
+        super().__init__(
+            uvicorn.Config(
+                self.app,
+                http="httptools",
+                ws="websockets-sansio",
+                ws_max_size=MAX_CLIENT_FRAME_BYTES,
+                ws_ping_interval=settings.ping_seconds,
+                ws_ping_timeout=settings.ping_seconds,
+                timeout_graceful_shutdown=5,
+                access_log=False,
+                log_config=None,
+            )
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +109,7 @@ class RunningHub:
     url: str
     origin: str
     wire: Wire
-    _server: _ObservedServer
+    _server: _Observed
     _serving: asyncio.Task[None]
     _wires: AsyncExitStack
 
@@ -77,10 +131,15 @@ class StartHub(Protocol):
 
 
 @asynccontextmanager
-async def running_hub(**settings: str) -> AsyncIterator[RunningHub]:
-    """Run a hub on a free port."""
+async def running_hub(path: str = DIRECT, /, **settings: str) -> AsyncIterator[RunningHub]:
+    """Run a hub on a free port.
+
+    Args:
+        path: How requests and frames come to it.
+        settings: As flags and variables give them.
+    """
     checked = load_settings({}, {"port": "0", **settings})
-    server = _ObservedServer(checked)
+    server = _HubServer(checked) if path == DIRECT else _PlainServer(checked)
     sock = bind(checked.host, checked.port)
     serving = asyncio.create_task(server.serve([sock]))
     try:
@@ -89,22 +148,33 @@ async def running_hub(**settings: str) -> AsyncIterator[RunningHub]:
         assert server.started
         port = sock.getsockname()[1]
         async with AsyncExitStack() as wires:
-            url = server.hub_url_at(port)
+            origin = f"http://127.0.0.1:{port}"
+            url = origin + checked.hub_path
+            if isinstance(server, HubServer):
+                url = server.hub_url_at(port)
             wire = await wires.enter_async_context(Wire(url))
-            yield RunningHub(url, f"http://127.0.0.1:{port}", wire, server, serving, wires)
+            yield RunningHub(url, origin, wire, server, serving, wires)
     finally:
         server.leave.set()
         async with asyncio.timeout(_DEADLINE_SECONDS):
             await serving
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run the tests of some modules on both paths."""
+    module = Path(metafunc.module.__file__).name
+    if module in ON_BOTH_PATHS and "start_hub" in metafunc.fixturenames:
+        metafunc.parametrize("start_hub", [DIRECT, BY_MESSAGES], indirect=True)
+
+
 @pytest.fixture
-async def start_hub() -> AsyncIterator[StartHub]:
+async def start_hub(request: pytest.FixtureRequest) -> AsyncIterator[StartHub]:
     """Start hubs with settings of the test; all are shut down at its end."""
+    path = getattr(request, "param", DIRECT)
     async with AsyncExitStack() as hubs:
 
         async def start(**settings: str) -> RunningHub:
-            return await hubs.enter_async_context(running_hub(**settings))
+            return await hubs.enter_async_context(running_hub(path, **settings))
 
         yield start
 

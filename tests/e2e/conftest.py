@@ -1,5 +1,5 @@
 """The hub that these tests talk to."""
 
-from hub_server import hub, start_hub
+from hub_server import hub, pytest_generate_tests, start_hub
 
-__all__ = ["hub", "start_hub"]
+__all__ = ["hub", "pytest_generate_tests", "start_hub"]

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurv
 from fhircast_conformance.wire import Wire
 from fhircast_hub.config import load_settings
 from fhircast_hub.security.self_signed import make_self_signed
+from fhircast_hub.web.server import HubServer
 from fhircast_hub.web.tls import self_signed_for, tls_context
 from wire_messages import patient_request
 
@@ -92,7 +93,9 @@ def test_every_address_is_none() -> None:
 async def test_everything_goes_over_it(start_hub: StartHub, tmp_path: Path) -> None:
     """GEN-01, GEN-02, SUB-14: https and wss, for clients as strict as the newest Python's."""
     hub = await start_hub(tls_self_signed="1")
-    certificate = hub._server.certificate
+    server = hub._server
+    assert isinstance(server, HubServer)
+    certificate = server.certificate
     assert certificate is not None
     (tmp_path / "hub.pem").write_bytes(certificate.certificate)
     trust = ssl.create_default_context(cafile=str(tmp_path / "hub.pem"))

@@ -6,7 +6,7 @@ import asyncio
 import sys
 from typing import TYPE_CHECKING
 
-from hub_server import hub, start_hub
+from hub_server import hub, pytest_generate_tests, start_hub
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-__all__ = ["hub", "start_hub"]
+__all__ = ["hub", "pytest_generate_tests", "start_hub"]
 
 settings.register_profile(
     "default",
