@@ -1,23 +1,30 @@
 """RFC 6455, by Autobahn's cases: the hub's server fails none that plain uvicorn passes.
 
-The application behind both is an echo; what the hub sets differently is what is tried here: its
-pings, its bound on frames, compression off. Left out are the cases of 9 (frames up to 16 MiB, more
-than the hub takes) and of 12 and 13 (compression, which the hub does not offer).
+Behind both is an echo. On the hub's server it takes its connections over, as subscriptions do, so
+that the hub's own reading and writing is tried; and on connections that stay uvicorn's, what the
+hub sets differently: its pings, its bound on frames, compression off. Left out are the cases of 9
+(frames up to 16 MiB, more than the hub takes) and of 12 and 13 (compression, which the hub does not
+offer).
 """
 
 from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import uvicorn
 from fhircast_hub.config import load_settings
 from fhircast_hub.web.server import HubServer, bind
+from fhircast_hub.web.socket_protocol import TAKE_OVER
 from kosoku import FailureError, run_fuzzingclient
+from websockets.frames import Frame, Opcode
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from fhircast_hub.fanout import Link
+    from fhircast_hub.web.wire import Wire
 
 FINE = {"OK", "NON-STRICT", "INFORMATIONAL"}
 FINE_CLOSES = {"OK", "INFORMATIONAL"}
@@ -33,10 +40,34 @@ async def echo(scope: Any, receive: Any, send: Any) -> None:
         await send({**message, "type": "websocket.send"})
 
 
-def as_the_hub() -> uvicorn.Server:
-    """The hub's own class and settings, with the echo in place of its application."""
+class Echo:
+    """Sends back what comes; a `Listener`."""
+
+    def heard(self, wire: Wire, link: Link, message: bytes, *, is_text: bool) -> None:
+        if is_text:
+            assert wire.put(message)
+        else:  # which the hub never sends
+            wire._write(Frame(Opcode.BINARY, message).serialize(mask=False))
+
+    def flooded(self, link: Link) -> None:
+        raise AssertionError("no case sends that much")
+
+    def left(self, wire: Wire, link: Link, code: int) -> None:
+        pass
+
+
+async def echo_on_the_wire(scope: Any, receive: Any, send: Any) -> None:
+    """The same, once the connection is handed over."""
+    await receive()
+    await send({"type": "websocket.accept"})
+    wire: Wire = scope["extensions"][TAKE_OVER](Echo())
+    wire.link = cast("Link", object())
+
+
+def as_the_hub(app: Any) -> uvicorn.Server:
+    """The hub's own class and settings, with an echo in place of its application."""
     server = HubServer(load_settings({}, {}))
-    server.config.app, server.config.lifespan = echo, "off"
+    server.config.app, server.config.lifespan = app, "off"
     return server
 
 
@@ -77,4 +108,5 @@ async def test_the_hubs_server_fails_no_case_that_plain_uvicorn_passes() -> None
     """GEN-02: RFC 6455; framing, pings, reserved bits, opcodes, UTF-8, fragments, closes."""
     baseline = await failed(plain())
     assert len(baseline) <= 2, "with this uvicorn no comparison would say much"
-    assert await failed(as_the_hub()) <= baseline
+    assert await failed(as_the_hub(echo)) <= baseline
+    assert await failed(as_the_hub(echo_on_the_wire)) <= baseline

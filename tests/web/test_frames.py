@@ -56,6 +56,7 @@ def test_a_control_frame_is_what_a_client_reads(first: int, opcode: Opcode, size
 def test_who_gets_the_same_payload_gets_the_same_frame() -> None:
     """2.6: made once for all."""
     frames = TextFrames()
+    assert frames.of(b"") == text_frame(b"")
     payload, equal = b"{%d}" % 1, b"{%d}" % 1
     assert frames.of(payload) is frames.of(payload)
     assert frames.of(equal) == frames.of(payload)

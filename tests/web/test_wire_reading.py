@@ -15,11 +15,12 @@ from client_frames import (
     any_frame,
     closing,
     cut,
+    in_pieces,
     masked,
     told_by_websockets,
 )
 from fhircast_hub.web.crowd import ConnectionLimits, Crowd
-from fhircast_hub.web.frames import text_frame
+from fhircast_hub.web.frames import PONG, control_frame, text_frame
 from fhircast_hub.web.wire import Exchange, Wire
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -37,28 +38,33 @@ A_LINK = cast("Link", object())
 class Ear:
     """Notes what is heard; a `Listener`."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, echoes: bool) -> None:
         self.told = Told()
-        self.floods = 0
+        self._echoes = echoes
 
-    def heard(self, _wire: Wire, link: Link, message: bytes, *, is_text: bool) -> None:
+    def heard(self, wire: Wire, link: Link, message: bytes, *, is_text: bool) -> None:
         assert link is A_LINK
         self.told.messages.append((message, is_text))
+        if self._echoes:
+            assert wire.put(message)
 
     def flooded(self, _link: Link) -> None:
-        self.floods += 1
+        raise AssertionError("there is no bound")
 
     def left(self, _wire: Wire, _link: Link, code: int) -> None:
         assert not self.told.code
         self.told.code = code
 
 
-async def told_by_a_wire(pieces: Iterable[bytes], *, notified: int = 0) -> Told:
+async def told_by_a_wire(
+    pieces: Iterable[bytes], *, notified: int = 0, echoes: bool = False
+) -> Told:
     """Have a wire read the pieces, one after the other, and see what it answers.
 
     Args:
         pieces: As they come.
         notified: Notifications that the subscriber was sent before.
+        echoes: Whether each message is sent back.
     """
     loop = asyncio.get_running_loop()
     ours, theirs = socket.socketpair()
@@ -73,7 +79,7 @@ async def told_by_a_wire(pieces: Iterable[bytes], *, notified: int = 0) -> Told:
             now=loop.time,
         )
         exchange.crowd.enter("")
-        ear = Ear()
+        ear = Ear(echoes=echoes)
         wire = Wire(transport, exchange, ear, peer="", connections=set())
         transport.set_protocol(wire)
         wire.link = A_LINK
@@ -109,6 +115,20 @@ async def test_bytes_one_by_one() -> None:
     told = await told_by_a_wire(data[at : at + 1] for at in range(len(data)))
     assert told == told_by_websockets(data)
     assert (len(told.messages), told.code) == (2, 1000)
+
+
+async def test_answers_come_in_the_order_of_what_they_answer() -> None:
+    """GEN-02: RFC 6455, 5.5.3; a pong is not held up by the message behind its ping."""
+    pieces = in_pieces(Opcode.TEXT, b"{} ", [1, 2])
+    data = masked(Opcode.PING, b"1").join(pieces) + masked(Opcode.PING, b"2") + closing(1000)
+    assert await told_by_a_wire([data], echoes=True) == Told(
+        [(b"{} ", True)],
+        1000,
+        control_frame(PONG, b"1") * 2
+        + text_frame(b"{} ")
+        + control_frame(PONG, b"2")
+        + control_frame(0x88, b"\x03\xe8"),
+    )
 
 
 async def test_each_in_a_segment_of_its_own() -> None:

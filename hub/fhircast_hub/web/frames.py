@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 TEXT, PING, PONG = 0x81, 0x89, 0x8A
 """First bytes of whole frames."""
+_PONG = bytes([PONG])
 
 _SHORT = 126
 _MASKED = 0x80
@@ -36,7 +37,7 @@ class TextFrames:
     __slots__ = ("_frame", "_payload")
 
     def __init__(self) -> None:
-        self._payload = self._frame = b""
+        self._payload, self._frame = b"", text_frame(b"")
 
     def of(self, payload: bytes) -> bytes:
         """Return the frame of a payload."""
@@ -132,7 +133,10 @@ def _payload_size(head: bytes) -> int | None:
 
 
 class FrameReader:
-    """The parser of `websockets`, for what is not usual; it answers pings and closes.
+    """The parser of `websockets`, for what is not usual; it answers closes and what is wrong.
+
+    Its pongs are left out: it reads all that came at once, and would answer a ping only behind what
+    the messages before and after it led to.
 
     Args:
         max_bytes: Size of a message; a larger one ends the connection with 1009.
@@ -185,5 +189,5 @@ class FrameReader:
         return self.answers()
 
     def answers(self) -> bytes:
-        """Return what is to be sent on account of what was read."""
-        return b"".join(self.conn.data_to_send())
+        """Return what is to be sent on account of what was read; a ping is for the caller."""
+        return b"".join(it for it in self.conn.data_to_send() if it[:1] != _PONG)

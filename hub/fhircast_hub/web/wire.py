@@ -287,6 +287,8 @@ class Wire(asyncio.Protocol):
     def _take(self, frame: Frame, reader: FrameReader) -> None:
         if frame.opcode is Opcode.PONG:
             self._answered(bytes(frame.data))
+        elif frame.opcode is Opcode.PING:
+            self._write(control_frame(PONG, bytes(frame.data)))
         elif (message := reader.message(frame)) is not None:
             self._part_by = inf  # what comes behind it begins anew
             self._hear(message[0], is_text=message[1])
