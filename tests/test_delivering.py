@@ -6,76 +6,22 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
-from builders import open_case
-from fhircast_hub.backends.base import BackendLimits
-from fhircast_hub.backends.memory import MemoryBackend
-from fhircast_hub.clock import SystemClock
 from fhircast_hub.delivering import _MAX_BEHIND
-from fhircast_hub.fanout import PART, Fanout
-from fhircast_hub.hub import Hub, HubRules
-from fhircast_hub.protocol.channel import ChannelRules
+from fhircast_hub.fanout import PART
 from fhircast_hub.protocol.errors import Unavailable
 from fhircast_hub.protocol.messages import NotificationResponse
-from fhircast_hub.protocol.subscription import SubscriptionRequest
-from fhircast_hub.security.grant import ANYBODY
+from inboxes import hub_with_inboxes, joined, post, until_all_have
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator
 
-    from fhircast_hub.fanout import Link
-    from fhircast_hub.protocol.channel_state import CloseReason
-
-EVENTS = {"diagnosticreport-open": "DiagnosticReport-open", "syncerror": "SyncError"}
-
-
-class Inbox:
-    """A socket whose frames are counted."""
-
-    def __init__(self) -> None:
-        self.frames: list[bytes] = []
-
-    def put(self, frame: bytes) -> bool:
-        self.frames.append(frame)
-        return True
-
-    def close(self, reason: CloseReason, last: Iterable[bytes] = ()) -> None:
-        self.frames.extend(last)
+    from fhircast_hub.hub import Hub
 
 
 @pytest.fixture
 async def hub() -> AsyncIterator[Hub]:
-    fanout = Fanout(ChannelRules())
-    backend = MemoryBackend(BackendLimits(max_subscribers_per_topic=1000))
-    hub = Hub(backend, fanout, rules=HubRules(), clock=SystemClock())
-    stop = asyncio.Event()
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(hub.run(stop))
-        yield hub
-        stop.set()
-
-
-async def joined(hub: Hub, topic: str, count: int) -> list[tuple[Link, Inbox]]:
-    both = []
-    for number in range(count):
-        request = SubscriptionRequest(False, topic, EVENTS, None, "", f"{topic} {number}")
-        record = await hub.find(await hub.subscribe(request, ANYBODY))
-        assert record is not None
-        inbox = Inbox()
-        link = await hub.join(record, inbox)
-        assert link is not None
-        both.append((link, inbox))
-    return both
-
-
-async def post(hub: Hub, topic: str, number: int) -> None:
-    event = open_case(1, topic=topic, id=f"{topic} {number}")
-    await hub.request_change(event, ANYBODY)
-
-
-async def until_all_have(inboxes: list[tuple[Link, Inbox]], frames: int) -> None:
-    async with asyncio.timeout(20):
-        while any(len(it.frames) < frames for _, it in inboxes):  # noqa: ASYNC110 - turns, no time
-            await asyncio.sleep(0)
+    async with hub_with_inboxes() as it:
+        yield it
 
 
 async def test_a_narrow_topic_has_its_event_when_the_request_is_answered(hub: Hub) -> None:

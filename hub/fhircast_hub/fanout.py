@@ -206,12 +206,12 @@ class Fanout:
     def end(self, topic: str, endpoint_id: str, reason: CloseReason) -> list[Consequence]:
         """End one channel with this reason."""
         link = self._topics.get(topic, {}).get(endpoint_id)
-        return [self._settle(link, link.channel.finish(reason))] if link else []
+        return [self._finish(link, reason)] if link else []
 
     def end_topic(self, topic: str, reason: CloseReason) -> list[Consequence]:
         """End every channel of a topic with this reason."""
         links = list(self._topics.get(topic, {}).values())
-        return [self._settle(link, link.channel.finish(reason)) for link in links]
+        return [self._finish(link, reason) for link in links]
 
     def tick(self, now: float) -> list[Consequence]:
         """Let time pass for every channel for which it means something."""
@@ -222,7 +222,16 @@ class Fanout:
             return self._settle(link, link.channel.tick(now), now)
         except Exception as error:  # a bug of ours with one must not take the others' time away
             logger.error("a look at a channel failed: %s", type(error).__name__)
-            return self._settle(link, link.channel.finish(CloseReason.INTERNAL))
+            return self._finish(link, CloseReason.INTERNAL)
+
+    def _finish(self, link: Link, reason: CloseReason) -> Consequence:
+        """End a channel in any case; one whose socket cannot even be closed is let go."""
+        try:
+            return self._settle(link, link.channel.finish(reason))
+        except Exception as error:
+            logger.error("the end of a channel was not told: %s", type(error).__name__)
+            link.sink = None
+            return self._settle(link, link.channel.finish(reason))
 
     def _notify(self, published: Published, now: float) -> Iterator[list[Consequence]]:
         deliveries = self._deliveries(published)
