@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from conformance_kit.mutants.registry import around, mutant
@@ -9,7 +10,7 @@ from fhircast_hub import fanout
 from fhircast_hub.protocol.scopes import Scopes
 from fhircast_hub.security import tokens
 from fhircast_hub.web import routes
-from msgspec.structs import replace
+from msgspec import structs
 
 if TYPE_CHECKING:
     import pytest
@@ -44,7 +45,7 @@ def topics_leak(patch: pytest.MonkeyPatch) -> None:
             called = initials(self, published.topic)
             for topic in list(self._topics):
                 if topic != published.topic and called == initials(self, topic) == {"S"}:
-                    yield from original(self, replace(published, topic=topic), now)
+                    yield from original(self, structs.replace(published, topic=topic), now)
 
         return notify
 

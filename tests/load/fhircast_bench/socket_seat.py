@@ -110,16 +110,22 @@ class SocketSeat(asyncio.Protocol):
         loop, target = asyncio.get_running_loop(), target_of(endpoint, tls)
         self._joined = loop.create_future()
         self._handshake = ClientProtocol(parse_uri(endpoint))
+        is_told = False
         try:
             async with asyncio.timeout(within):
                 await loop.create_connection(lambda: self, target.host, target.port, ssl=target.tls)
-                return await self._joined
+                why_not = await self._joined
+                is_told = True
+                return why_not
         except TimeoutError:
             return f"no confirmation within {within:g} s"
         except OSError as error:
             return f"the endpoint cannot be reached: {error}"
         finally:
-            if self._joined.cancel() or self._joined.cancelled():
+            if not is_told:
+                # Also where the confirmation has come: who is stopped before create_connection
+                # returns leaves a connection that uvloop has closed without a word.
+                self._joined.cancel()
                 self._drop()
 
     @property
