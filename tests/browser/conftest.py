@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from fhircast_demo import app
+from playwright.sync_api import Browser, BrowserContext, Page, Route, sync_playwright
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+STATIC = Path(app.__file__).parent / "pages" / "static"
 COOKIE = "fhircast_demo_session"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 SHOTS = os.environ.get("SCREENSHOTS_DIR", "")
@@ -154,6 +156,25 @@ def browser() -> Iterator[Browser]:
         started = playwright.chromium.launch(executable_path=CHROMIUM, args=_FLAGS)
         yield started
         started.close()
+
+
+@pytest.fixture(scope="module")
+def blank(browser: Browser) -> Iterator[Page]:
+    """An empty page, served by nobody, that may import the modules of the demo's pages."""
+
+    def serve(route: Route) -> None:
+        name = route.request.url.rsplit("/", 1)[-1]
+        if name == "blank":
+            route.fulfill(body="<!doctype html>", content_type="text/html")
+        else:
+            route.fulfill(path=STATIC / name, content_type="text/javascript")
+
+    context = browser.new_context()
+    context.route("**/*", serve)
+    page = context.new_page()
+    page.goto("http://pages.example/blank")
+    yield page
+    context.close()
 
 
 @pytest.fixture

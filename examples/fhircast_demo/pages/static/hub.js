@@ -34,8 +34,8 @@ export class HubClient {
   #recent = new Map();
 
   /**
-   * @param {object} options hubUrl, topic, name, events (array), getToken(refused) → token (or it
-   *   throws NotAuthorized),
+   * @param {object} options hubUrl, topic, name, events (array), getToken(refused) → token, not
+   *   the refused one (or it throws NotAuthorized),
    *   follower (Follower), sync (SyncState), onChange(change) → ack status (or a promise of it),
    *   restore(context): called when the hub has lost its memory and nothing is open any more;
    *   storage, fetch and WebSocket may be given for tests.

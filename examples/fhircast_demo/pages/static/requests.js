@@ -58,9 +58,10 @@ export class HubRequests {
   }
 
   async #call(url, request) {
-    const answer = await this.#once(url, request, await this.#getToken(false));
+    const token = await this.#getToken();
+    const answer = await this.#once(url, request, token);
     if (answer.status !== 401) return answer;
-    return this.#once(url, request, await this.#getToken(true)); // expired: one fresh token
+    return this.#once(url, request, await this.#getToken(token)); // expired: one fresh token
   }
 
   async #once(url, request, token) {

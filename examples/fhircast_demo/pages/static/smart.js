@@ -69,14 +69,15 @@ export class SmartClient {
     return this.#request(this.#options.servers[0]);
   }
 
-  /** A token that is good by our clock; `refused`: the server has refused the one at hand. */
-  async token(refused = false) {
+  /** A token that is good by our clock, and not the one that a server has `refused`. */
+  async token(refused = "") {
     if (!this.#grant) throw new SmartError("ended", "Not signed in");
-    const { issuedAt, expiresAt, refreshToken } = this.#grant;
+    const { accessToken, issuedAt, expiresAt, refreshToken } = this.#grant;
     const now = this.#now();
     const expired = expiresAt !== null && now >= expiresAt;
     const due = expiresAt !== null && now >= issuedAt + (expiresAt - issuedAt) * REFRESH_AT;
-    if (refused || expired) await this.#fresh();
+    // Several requests may be refused with one token: the first answer brings a fresh one for all.
+    if (expired || refused === accessToken) await this.#fresh();
     else if (due && refreshToken && now >= this.#tryAfter) {
       await this.#fresh().catch((error) => {
         if (error.kind !== "unreachable") throw error;
@@ -90,13 +91,13 @@ export class SmartClient {
   async fetch(url, options = {}) {
     const { origin } = new URL(this.#grant?.iss ?? this.#options.servers[0]);
     if (new URL(url, origin).origin !== origin) return this.#fetch(url, options);
-    const send = async (refused) => {
-      const token = await this.token(refused);
+    const send = (token) => {
       const headers = { ...options.headers, Authorization: `Bearer ${token}` };
       return this.#fetch(url, { ...options, headers });
     };
-    const answer = await send(false);
-    return answer.status === 401 ? send(true) : answer;
+    const token = await this.token();
+    const answer = await send(token);
+    return answer.status === 401 ? send(await this.token(token)) : answer;
   }
 
   /** Forget token and session: the next begin() is a new launch. */
