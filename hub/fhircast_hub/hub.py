@@ -2,19 +2,17 @@
 
 Each verb loads, asks the core, and commits; what it commits comes back to every process through
 `Backend.listen` and goes out through `Fanout`. Nothing calls back upwards: what a channel concludes
-is returned as a `Consequence`, and `settle` turns it into commits, behind whoever fed the channel.
+is returned as a `Consequence`, and `Settling` turns it into commits.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from fhircast_hub.audit.facts import Act, Fact, Outcome, caller_of
 from fhircast_hub.audit.recorder import Recorder
 from fhircast_hub.clock import Clock, new_endpoint_id, new_id
 from fhircast_hub.delivering import Delivering
@@ -27,7 +25,6 @@ from fhircast_hub.protocol.dialects import Dialect, with_post_ids
 from fhircast_hub.protocol.errors import (
     Conflict,
     DuplicateId,
-    FhircastError,
     Forbidden,
     InvalidRequest,
     Unavailable,
@@ -45,13 +42,14 @@ from fhircast_hub.protocol.subscription import (
 from fhircast_hub.protocol.syncerror import Failure, FailureKind, make_sync_error
 from fhircast_hub.protocol.views import encode_current_context
 from fhircast_hub.remarks import Remarks
+from fhircast_hub.settling import Settling
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import datetime
 
     from fhircast_hub.backends.base import Backend
-    from fhircast_hub.fanout import Consequence, Fanout, FrameSink, Link
+    from fhircast_hub.fanout import Fanout, FrameSink, Link
     from fhircast_hub.protocol.messages import EventNotification, NotificationResponse
     from fhircast_hub.security.grant import Grant
 
@@ -121,16 +119,14 @@ class Hub:
         self._fanout = fanout
         self._rules = rules
         self._clock = clock
-        self._audit = audit or Recorder()
         self._last_known = LastKnown(
             max_endpoints=rules.max_ended, keep_seconds=rules.ended_seconds
         )
         self.holders = TokenHolders(backend)
-        self._delivering = Delivering(backend, fanout, clock, self._conclude)
+        self._settling = Settling(backend, clock, audit or Recorder(), self._tell)
+        self._delivering = Delivering(backend, fanout, clock, self._settling.conclude)
         self._backend.listen(self._delivering)
         self._remarks = Remarks()
-        self._concluded: deque[Consequence] = deque()
-        self._has_concluded = asyncio.Event()
 
     @property
     def is_immediate(self) -> bool:
@@ -141,7 +137,7 @@ class Hub:
         """Deliver what is committed and let time pass, until told to stop."""
         async with asyncio.TaskGroup() as tasks:
             delivering = tasks.create_task(self._delivering.run(stop))
-            settling = tasks.create_task(self._settling())
+            settling = tasks.create_task(self._settling.run())
             sweeping = tasks.create_task(self._sweep())
             await stop.wait()
             sweeping.cancel()
@@ -290,77 +286,30 @@ class Hub:
         self._last_known.note(record, self._clock.monotonic())
         self._delivering.catch_up(record)
         link, consequence = self._fanout.attach(record, sink, self._clock.monotonic())
-        self._conclude(consequence)
+        self._settling.conclude(consequence)
         await self._replay(link)
         return link
 
     def responded(self, link: Link, response: NotificationResponse) -> None:
         """A subscriber answered a notification."""
-        if (consequence := self._fanout.responded(link, response)) is not None:
-            self._conclude(consequence)
+        self._settling.conclude(self._fanout.responded(link, response))
 
     def flooded(self, link: Link) -> None:
         """A subscriber sent more frames than anything asks of it."""
-        self._conclude(self._fanout.flooded(link))
+        self._settling.conclude(self._fanout.flooded(link))
 
     def left(self, link: Link, sink: FrameSink, code: int) -> None:
         """A socket is gone, with this close code."""
-        self._conclude(self._fanout.detach(link, sink, code, self._clock.monotonic()))
+        self._settling.conclude(self._fanout.detach(link, sink, code, self._clock.monotonic()))
 
     def tick(self) -> None:
         """Let time pass for every channel."""
         for it in self._fanout.tick(self._clock.monotonic()):
-            self._conclude(it)
+            self._settling.conclude(it)
 
     async def settle(self) -> None:
-        """Commit what channels concluded: subscriptions that ended, SyncErrors about failures."""
-        while self._concluded:
-            it = self._concluded.popleft()
-            try:
-                await self._settle(it)
-            except Exception as error:  # one subscription's fault is not the others'
-                logger.error("a conclusion was not settled: %s", type(error).__name__)
-
-    def _conclude(self, consequence: Consequence) -> None:
-        """Note what a channel concluded; who feeds a channel does not wait for it.
-
-        At most one ending for each channel and one failure for each event that it has not answered
-        can wait here.
-        """
-        if consequence.ended or consequence.failures:
-            self._concluded.append(consequence)
-            self._has_concluded.set()
-
-    async def _settling(self) -> None:
-        while await self._has_concluded.wait():
-            self._has_concluded.clear()
-            await self.settle()
-
-    async def _settle(self, consequence: Consequence) -> None:
-        if consequence.ended:
-            self._record_ending(consequence)
-            try:
-                await self._backend.end(consequence.ended, CloseReason.NOT_KNOWN)
-            except FhircastError as error:  # the record expires by itself
-                logger.error("the end of a subscription was not committed: %s", error)
-        for failure in consequence.failures:
-            logger.info(
-                "out of sync: topic %s, %s", topic_label(consequence.topic), failure.kind.name
-            )
-            try:
-                await self._commit(self._sync_error(consequence.topic, failure))
-            except FhircastError as error:
-                logger.error("a SyncError was not committed: %s", error)
-
-    def _record_ending(self, ended: Consequence) -> None:
-        """Make an entry of an ending that nobody asked for; an unsubscribe has its own."""
-        if ended.reason is None or ended.reason is CloseReason.UNSUBSCRIBED:
-            return
-        is_lost = any(it.kind is FailureKind.CONNECTION_LOST for it in ended.failures)
-        why = "connection lost" if is_lost else ended.reason.text
-        caller = caller_of(ended.subject)
-        fact = Fact(Act.ENDED, self._clock.utc(), caller, Outcome(reason=why), ended.topic)
-        self._audit.record(fact)
+        """Settle what channels concluded so far; while the hub runs, it does so by itself."""
+        await self._settling.settle()
 
     async def shut_down(self) -> None:
         """Tell every subscriber that the session is gone (guarantee 5)."""
@@ -376,9 +325,9 @@ class Hub:
             session = await self._backend.load(link.channel.subscription.topic)
             if session is None:
                 break
-            self._conclude(self._fanout.replay(link, session, self._clock.monotonic()))
+            self._settling.conclude(self._fanout.replay(link, session, self._clock.monotonic()))
         if link.channel.needs_replay:
-            self._conclude(self._fanout.give_up(link))
+            self._settling.conclude(self._fanout.give_up(link))
 
     async def _reject_late(
         self, notification: EventNotification, grant: Grant, refusal: Conflict
@@ -402,7 +351,7 @@ class Hub:
             event_id=notification.id,
             event_name=notification.name.spelling,
         )
-        await self._commit(self._sync_error(notification.topic, failure), only_for=grant.subject)
+        await self._tell(notification.topic, failure, only_for=grant.subject)
         return Accepted(notification.id)
 
     async def _require_common_events(
@@ -423,10 +372,12 @@ class Hub:
                     rule="SUB-16, DER-03",
                 )
 
-    def _sync_error(self, topic: str, failure: Failure) -> EventNotification:
-        return make_sync_error(
+    async def _tell(self, topic: str, failure: Failure, *, only_for: str = "") -> None:
+        """Tell of a failure by a SyncError."""
+        error = make_sync_error(
             topic, failure, id=new_id(), event_id=new_id(), now=self._clock.utc()
         )
+        await self._commit(error, only_for=only_for)
 
     async def _commit(self, notification: EventNotification, *, only_for: str = "") -> Accepted:
         for _ in range(_COMMIT_ATTEMPTS):

@@ -1,0 +1,103 @@
+"""What channels concluded becomes commits: subscriptions that ended, SyncErrors about failures.
+
+That happens behind whoever fed the channel: no reader, delivery or sweep waits for a store.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from typing import TYPE_CHECKING
+
+from fhircast_hub.audit.facts import Act, Fact, Outcome, caller_of
+from fhircast_hub.observability.logs import topic_label
+from fhircast_hub.protocol.channel_state import CloseReason
+from fhircast_hub.protocol.errors import FhircastError
+from fhircast_hub.protocol.syncerror import FailureKind
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from fhircast_hub.audit.recorder import Recorder
+    from fhircast_hub.backends.base import Backend
+    from fhircast_hub.clock import Clock
+    from fhircast_hub.fanout import Consequence
+    from fhircast_hub.protocol.syncerror import Failure
+
+logger = logging.getLogger(__name__)
+
+
+class Settling:
+    """Settles what channels of this process concluded.
+
+    Args:
+        backend: Where subscriptions end.
+        clock: Where the time comes from.
+        audit: Gets an entry of each ending that nobody asked for.
+        tell: Tells the subscribers of a topic of a failure, by a SyncError.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        clock: Clock,
+        audit: Recorder,
+        tell: Callable[[str, Failure], Awaitable[object]],
+    ) -> None:
+        self._backend = backend
+        self._clock = clock
+        self._audit = audit
+        self._tell = tell
+        self._concluded: deque[Consequence] = deque()
+        self._has_concluded = asyncio.Event()
+
+    def conclude(self, consequence: Consequence | None) -> None:
+        """Note what a channel concluded, None or nothing included.
+
+        At most one ending for each channel and one failure for each event that it has not answered
+        can wait here.
+        """
+        if consequence is not None and (consequence.ended or consequence.failures):
+            self._concluded.append(consequence)
+            self._has_concluded.set()
+
+    async def run(self) -> None:
+        """Settle whatever is concluded, until cancelled."""
+        while await self._has_concluded.wait():
+            self._has_concluded.clear()
+            await self.settle()
+
+    async def settle(self) -> None:
+        """Settle what is concluded so far."""
+        while self._concluded:
+            try:
+                await self._settle(self._concluded.popleft())
+            except Exception as error:  # one subscription's fault is not the others'
+                logger.error("a conclusion was not settled: %s", type(error).__name__)
+
+    async def _settle(self, consequence: Consequence) -> None:
+        if consequence.ended:
+            self._record_ending(consequence)
+            try:
+                await self._backend.end(consequence.ended, CloseReason.NOT_KNOWN)
+            except FhircastError as error:  # the record expires by itself
+                logger.error("the end of a subscription was not committed: %s", error)
+        for failure in consequence.failures:
+            logger.info(
+                "out of sync: topic %s, %s", topic_label(consequence.topic), failure.kind.name
+            )
+            try:
+                await self._tell(consequence.topic, failure)
+            except FhircastError as error:
+                logger.error("a SyncError was not committed: %s", error)
+
+    def _record_ending(self, ended: Consequence) -> None:
+        """Make an entry of an ending that nobody asked for; an unsubscribe has its own."""
+        if ended.reason is None or ended.reason is CloseReason.UNSUBSCRIBED:
+            return
+        is_lost = any(it.kind is FailureKind.CONNECTION_LOST for it in ended.failures)
+        why = "connection lost" if is_lost else ended.reason.text
+        caller = caller_of(ended.subject)
+        fact = Fact(Act.ENDED, self._clock.utc(), caller, Outcome(reason=why), ended.topic)
+        self._audit.record(fact)
