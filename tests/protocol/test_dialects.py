@@ -202,7 +202,9 @@ def test_a_close_that_went_wrong_is_sent_again() -> None:
     session = session_after(REPORT_LESS, close, rules=OPEN)
     known = session.remembered["e-close"]
     assert judge(session, close, rules=OPEN).broadcast is None
-    unsure = replace(session, remembered={"e-close": replace(known, out_of_sync=True)})
+    unsure = replace(
+        session, remembered=session.remembered.changed("e-close", replace(known, out_of_sync=True))
+    )
     assert judge(unsure, close, rules=OPEN).broadcast is not None
 
 

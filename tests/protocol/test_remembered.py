@@ -52,10 +52,3 @@ def test_one_of_them_can_be_changed_in_its_place() -> None:
         changed = events.changed(id, unsure)
         assert list(changed) == list(events)
         assert (changed[id], changed["e5"]) == (unsure, event("e5"))
-
-
-def test_any_mapping_can_be_taken_over() -> None:
-    """D-28: as a store may keep them."""
-    events = RecentEvents.of({"e1": event("e1")})
-    assert RecentEvents.of(events) is events
-    assert events == {"e1": event("e1")}

@@ -32,7 +32,6 @@ from fhircast_hub.protocol.errors import (
 from fhircast_hub.protocol.events import SYNC_ERROR, EventKind, required_keys
 from fhircast_hub.protocol.links import patient_named
 from fhircast_hub.protocol.profiles import profile_faults
-from fhircast_hub.protocol.remembered import RecentEvents
 from fhircast_hub.protocol.selection import without_unknown
 from fhircast_hub.protocol.session import (
     Accepted,
@@ -78,7 +77,7 @@ def decide(
 
     Spec: 2.6, 2.9, 2.10; EVT-*, TAB-*, CONT-*, SEL-*, D-11, D-26 … D-29.
     """
-    known = RecentEvents.of(session.remembered).find(notification.id)
+    known = session.remembered.find(notification.id)
     if known is not None:
         return _again(session, notification, known, rules)
     if notification.happened_at > now:
@@ -110,9 +109,7 @@ def _again(
     if resent is None:
         return Decision(session, None, known.answer)
     # The flag falls with the broadcast: whoever is still out of step raises a new SyncError.
-    cleared = RecentEvents.of(session.remembered).changed(
-        notification.id, replace(known, out_of_sync=False)
-    )
+    cleared = session.remembered.changed(notification.id, replace(known, out_of_sync=False))
     session = replace(session, remembered=cleared, revision=session.revision + 1)
     return Decision(session, resent, known.answer, is_resend=True)
 
@@ -248,12 +245,10 @@ def _infrastructure(
     latest = session.latest_open
     if latest is not None and is_derived_from(latest, failed):
         failed = latest.id  # what is resent is the source, and what follows from it with it
-    remembered = session.remembered.get(failed)
+    remembered = session.remembered.find(failed)
     if remembered is None:
         return _accepted(session, notification)
-    marked = RecentEvents.of(session.remembered).changed(
-        failed, replace(remembered, out_of_sync=True)
-    )
+    marked = session.remembered.changed(failed, replace(remembered, out_of_sync=True))
     return _accepted(replace(session, remembered=marked), notification)
 
 
@@ -280,7 +275,7 @@ def _accepted(session: Session, broadcast: EventNotification, version_id: str = 
 def _remember(decision: Decision, notification: EventNotification, limit: int) -> Session:
     """Count the request and keep its id, forgetting the oldest beyond the limit."""
     session = decision.session
-    remembered = RecentEvents.of(session.remembered).added(
+    remembered = session.remembered.added(
         notification.id, Remembered(notification.digest, decision.answer), limit
     )
     return replace(session, remembered=remembered, revision=session.revision + 1)

@@ -60,11 +60,6 @@ class RecentEvents(Mapping[str, Remembered]):
         self._older = older
         self._newer = newer
 
-    @staticmethod
-    def of(events: Mapping[str, Remembered]) -> RecentEvents:
-        """Return the same events."""
-        return events if isinstance(events, RecentEvents) else RecentEvents(events)
-
     def __getitem__(self, id: str) -> Remembered:
         return self._newer[id] if id in self._newer else self._older[id]
 

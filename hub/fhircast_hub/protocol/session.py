@@ -131,7 +131,7 @@ class Session(msgspec.Struct, frozen=True, gc=False):
     contexts: Mapping[str, OpenContext] = {}
     current: str = ""
     home: EventNotification | None = None
-    remembered: Mapping[str, Remembered] = RecentEvents()
+    remembered: RecentEvents = RecentEvents()
 
     @property
     def current_context(self) -> OpenContext | None:

@@ -9,6 +9,7 @@ from conformance_kit.mutants.registry import around, mutant
 from fhircast_hub import fanout, hub
 from fhircast_hub.protocol import delivery, judging
 from fhircast_hub.protocol.errors import FhircastError
+from fhircast_hub.protocol.remembered import RecentEvents
 from msgspec.structs import replace
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def events_get_new_ids(patch: pytest.MonkeyPatch) -> None:
 def duplicates_are_broadcast(patch: pytest.MonkeyPatch) -> None:
     def forgetful(original: Any) -> Any:
         return lambda state, *args, **kwargs: original(
-            replace(state, remembered={}), *args, **kwargs
+            replace(state, remembered=RecentEvents()), *args, **kwargs
         )
 
     around(patch, hub, "decide", forgetful)
