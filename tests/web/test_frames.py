@@ -20,7 +20,6 @@ from fhircast_hub.web.frames import (
     FrameReader,
     TextFrames,
     control_frame,
-    lone_text,
     short_frame,
     text_frame,
 )
@@ -88,27 +87,17 @@ def test_a_usual_frame_is_read_with_what_comes_behind_it(
         Frame(Opcode.TEXT, b"unmasked").serialize(mask=False),
         masked(Opcode.TEXT, b"xyz")[:-1],
         masked(Opcode.TEXT)[:-1],
+        masked(Opcode.TEXT, b"y")[:-1],
+        masked(Opcode.TEXT, b"y" * 125)[:-1],
+        Frame(Opcode.TEXT, b"123456").serialize(mask=False),
         b"\x81",
         b"",
     ],
-    ids=range(12),
+    ids=range(15),
 )
 def test_what_is_not_usual_is_left_to_the_parser(data: bytes) -> None:
     """GEN-02: other frames, what is not allowed, and what has not come yet."""
     assert short_frame(data, 0) is None
-
-
-def test_a_lone_text_is_read_at_once() -> None:
-    """ACK-01: the longest, too; not with anything behind it, and nothing that is not whole."""
-    for size in (0, 1, 125):
-        data = masked(Opcode.TEXT, b"y" * size)
-        assert lone_text(data) == b"y" * size
-        assert lone_text(data + b"\x81") is None
-        assert lone_text(data[:-1]) is None
-    for other in (126, 65_536):
-        assert lone_text(masked(Opcode.TEXT, b"y" * other)) is None
-    for data in (masked(Opcode.PING), Frame(Opcode.TEXT, b"123456").serialize(mask=False), b"\x81"):
-        assert lone_text(data) is None
 
 
 @settings(max_examples=150)

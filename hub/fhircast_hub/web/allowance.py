@@ -31,15 +31,6 @@ class FrameAllowance:
         self._earned = 0
         self._counted_at = now
 
-    @property
-    def is_earned(self) -> bool:
-        """Whether the next frame answers one that the peer was sent."""
-        return self._earned > 0
-
-    def spend(self) -> None:
-        """Count a frame that was earned."""
-        self._earned -= 1
-
     def earn(self) -> None:
         """The peer was sent a frame, which it may answer."""
         if self._earned < _MAX_EARNED:

@@ -81,14 +81,6 @@ def short_frame(data: bytes, at: int) -> tuple[int, bytes, int] | None:
     return first, apply_mask(data[at + _HEAD : end], data[at + 2 : at + _HEAD]), end
 
 
-def lone_text(data: bytes) -> bytes | None:
-    """Return the text of what came if that is one usual frame and nothing else, None otherwise."""
-    if len(data) < _HEAD or data[0] != TEXT or data[1] - _MASKED != len(data) - _HEAD:
-        return None
-    # No length of two or eight bytes, and no frame without a mask, passes here.
-    return apply_mask(data[_HEAD:], data[2:_HEAD]) if len(data) < _HEAD + _SHORT else None
-
-
 class _Boundary:
     """Tells whether bytes that came end where a frame does; what is no frame does not matter."""
 

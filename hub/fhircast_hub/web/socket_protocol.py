@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from websockets.http11 import Request
 
-    from fhircast_hub.web.wire import Exchange, Listener
+    from fhircast_hub.web.wire import Exchange, WireListener
 
 TAKE_OVER = "fhircast.take_over"
 """Key of the ASGI extension: a `TakeOver`, to be called once after the accept."""
@@ -29,7 +29,7 @@ TAKE_OVER = "fhircast.take_over"
 class TakeOver(Protocol):
     """Takes a connection away from the ASGI server; the application then returns."""
 
-    def __call__(self, listener: Listener) -> Wire:
+    def __call__(self, listener: WireListener) -> Wire:
         """Return what stands for the connection from now on."""
         ...
 
@@ -105,7 +105,7 @@ class HubWebSocket(WebSocketsSansIOProtocol):
         if self.handshake_initiated and not self.handshake_complete:
             self.scope["extensions"][TAKE_OVER] = self._take_over  # type: ignore[assignment]  # beyond ASGI
 
-    def _take_over(self, listener: Listener) -> Wire:
+    def _take_over(self, listener: WireListener) -> Wire:
         self.stop_keepalive()
         if self.read_paused:
             self.transport.resume_reading()

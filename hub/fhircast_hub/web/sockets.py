@@ -12,6 +12,7 @@ from starlette.responses import PlainTextResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from fhircast_hub.clock import ENDPOINT_ID_BYTES
+from fhircast_hub.fanout import FrameSink
 from fhircast_hub.protocol.channel_state import CloseReason
 from fhircast_hub.protocol.errors import LimitReached, Unavailable
 from fhircast_hub.protocol.json_text import AmbiguousJson, read_json
@@ -22,7 +23,7 @@ from fhircast_hub.web.plain_socket import PlainSocket
 from fhircast_hub.web.socket_protocol import TAKE_OVER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from fhircast_hub.clock import Clock
     from fhircast_hub.config import Settings
@@ -38,8 +39,8 @@ logger = logging.getLogger(__name__)
 _ENDPOINT_ID = re.compile(rf"[A-Za-z0-9_-]{{{ENDPOINT_ID_BYTES * 4 // 3}}}")
 
 
-class HubSocket(Protocol):
-    """An open socket; a `FrameSink`.
+class HubSocket(FrameSink, Protocol):
+    """An open socket.
 
     Attributes:
         link: The channel that is fed from it.
@@ -48,14 +49,6 @@ class HubSocket(Protocol):
 
     link: Link | None
     has_told: bool
-
-    def put(self, frame: bytes) -> bool:
-        """See `FrameSink.put`."""
-        ...
-
-    def close(self, reason: CloseReason, last: Iterable[bytes] = ()) -> None:
-        """See `FrameSink.close`."""
-        ...
 
 
 class Sockets:

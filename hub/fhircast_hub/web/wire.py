@@ -24,7 +24,6 @@ from fhircast_hub.web.frames import (
     FrameReader,
     TextFrames,
     control_frame,
-    lone_text,
     short_frame,
 )
 
@@ -52,7 +51,7 @@ _DEAF_SECONDS = 2.0
 _GONE = 1006
 
 
-class Listener(Protocol):
+class WireListener(Protocol):
     """Who is told what happens on the wires."""
 
     def heard(self, wire: Wire, link: Link, message: bytes, *, is_text: bool) -> None:
@@ -134,7 +133,7 @@ class Wire(asyncio.Protocol):
         self,
         transport: asyncio.Transport,
         exchange: Exchange,
-        listener: Listener,
+        listener: WireListener,
         *,
         peer: str,
         connections: MutableSet[Any],
@@ -234,13 +233,6 @@ class Wire(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Bytes came; after a flood they are thrown away unread."""
         at = 0
-        if self._reader is None and not self._is_deaf and self._allowance.is_earned:
-            message = lone_text(data)  # an acknowledgement, mostly
-            if message is not None and message.isascii():
-                self._allowance.spend()
-                if self.link is not None and not self._is_closing:
-                    self._listener.heard(self, self.link, message, is_text=True)
-                return
         while self._reader is None and not self._is_deaf:
             read = short_frame(data, at)
             if read is None:
