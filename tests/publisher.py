@@ -9,14 +9,16 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from builders import TOPIC
 from fhircast_hub.web.express import ExpressHttp
 from raw_http import raw_connection
-from wire_messages import marker
+from wire_messages import ALL_EVENTS, marker
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from builders import Json
+    from fhircast_conformance.wire import Socket
     from hub_server import RunningHub
     from raw_http import Answer, RawConnection
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -106,3 +108,10 @@ async def armed(hub: RunningHub, **fields: Any) -> AsyncIterator[RawConnection]:
         answer = await post(connection, marker(), **fields)
         assert answer.status == 202, answer
         yield connection
+
+
+async def uncounted(hub: RunningHub, seen: Watch) -> Socket:
+    """Return a subscriber to everything, whose own requests are not counted."""
+    socket = await hub.wire.join(TOPIC, ALL_EVENTS, name="Viewer")
+    seen.usual = 0
+    return socket

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from builders import OBSERVATION, TOPIC, put
-from publisher import armed, post, posted, watch
+from publisher import armed, post, posted, uncounted, watch
 from raw_http import raw_connection
 from wire_messages import (
     ALL_EVENTS,
@@ -36,10 +36,7 @@ def seen(hub: RunningHub) -> Watch:
 
 @pytest.fixture
 async def viewer(hub: RunningHub, seen: Watch) -> Socket:
-    """A subscriber; its own requests are not counted."""
-    socket = await hub.wire.join(TOPIC, ALL_EVENTS, name="Viewer")
-    seen.usual = 0
-    return socket
+    return await uncounted(hub, seen)
 
 
 def form_of(answer: Answer) -> tuple[bytes, set[tuple[str, str]], list[str]]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from builders import TOPIC
-from publisher import armed, post, posted, watch
+from publisher import armed, post, posted, uncounted, watch
 from raw_http import raw_connection
 from wire_messages import ALL_EVENTS, marker, only_marker_comes, patient_request
 
@@ -23,10 +23,7 @@ def seen(hub: RunningHub) -> Watch:
 
 @pytest.fixture
 async def viewer(hub: RunningHub, seen: Watch) -> Socket:
-    """A subscriber; its own requests are not counted."""
-    socket = await hub.wire.join(TOPIC, ALL_EVENTS, name="Viewer")
-    seen.usual = 0
-    return socket
+    return await uncounted(hub, seen)
 
 
 OTHERS = {
