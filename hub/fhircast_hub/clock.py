@@ -6,7 +6,10 @@ import os
 import secrets
 import time
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class Clock(Protocol):
@@ -33,14 +36,26 @@ class SystemClock:
         return time.monotonic()
 
 
-def new_id() -> str:
-    """Return a UUID for an event or a version: random, version 4 (D-50).
+def _new_ids() -> Iterator[str]:
+    """Yield version 4 UUIDs; written out, since `uuid.uuid4` takes three times as long.
 
-    Written out, since every event gets one: `uuid.uuid4` takes three times as long.
+    Their bits come from the system for many at once: a call of it for each would be dear.
     """
-    digits = os.urandom(16).hex()
-    variant = "89ab"[int(digits[16], 16) & 3]
-    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
+    while True:
+        digits = os.urandom(_IDS_AT_ONCE * 16).hex()
+        for at in range(0, len(digits), 32):
+            it = digits[at : at + 32]
+            variant = "89ab"[int(it[16], 16) & 3]
+            yield f"{it[:8]}-{it[8:12]}-4{it[13:16]}-{variant}{it[17:20]}-{it[20:]}"
+
+
+_IDS_AT_ONCE = 64
+_ids = _new_ids()
+
+
+def new_id() -> str:
+    """Return a UUID for an event or a version: random, version 4 (D-50)."""
+    return next(_ids)
 
 
 ENDPOINT_ID_BYTES = 24

@@ -199,9 +199,8 @@ class Fanout:
         link = self._topics.get(subscription.topic, {}).get(subscription.endpoint_id)
         if link is None or link not in self._links(published):
             return []
-        if self._hand_over(link, self._deliveries(published), published.revision, now):
-            return []
-        return [self._settle(link, link.channel.overflowed())]
+        full = self._hand_over([link], self._deliveries(published), published.revision, now)
+        return [self._settle(link, link.channel.overflowed()) for link in full]
 
     def end(self, topic: str, endpoint_id: str, reason: CloseReason) -> list[Consequence]:
         """End one channel with this reason."""
@@ -238,11 +237,9 @@ class Fanout:
         # Who joins between two parts is brought up to date by the replay, beyond this revision.
         links = self._links(published)
         for start in range(0, len(links), PART):
-            yield [
-                self._settle(link, link.channel.overflowed())
-                for link in links[start : start + PART]
-                if not self._hand_over(link, deliveries, published.revision, now)
-            ]
+            part = links[start : start + PART]
+            full = self._hand_over(part, deliveries, published.revision, now)
+            yield [self._settle(link, link.channel.overflowed()) for link in full]
 
     def _deliveries(self, published: Published) -> Deliveries:
         return Deliveries(
@@ -259,20 +256,25 @@ class Fanout:
             return list(links)
         return [it for it in links if it.channel.subscription.subject == published.only_for]
 
-    def _hand_over(self, link: Link, deliveries: Deliveries, revision: int, now: float) -> bool:
-        """Put an event into one channel and on its socket; tell whether there was room."""
-        channel, sink = link.channel, link.sink
-        group = deliveries.to(channel.subscription)
-        if deliveries.raises_doubt:
-            channel.doubt()
-        frames = channel.deliver(group, revision=revision, now=now)
-        if channel.due < link.due_at:
-            self._agenda.put(link, channel.due, now)
-        if sink is not None:
-            for frame in frames:
-                if not sink.put(frame):
-                    return False
-        return True
+    def _hand_over(
+        self, links: list[Link], deliveries: Deliveries, revision: int, now: float
+    ) -> list[Link]:
+        """Put an event into channels and on their sockets; return those that had no room for it."""
+        full = []
+        raises_doubt = deliveries.raises_doubt
+        for link in links:
+            channel = link.channel
+            if raises_doubt:
+                channel.doubt()
+            frames = channel.deliver(
+                deliveries.to(channel.subscription), revision=revision, now=now
+            )
+            due = channel.unanswered.quiet_until  # nothing else of its time has changed
+            if due < link.due_at:
+                self._agenda.put(link, due, now)
+            if link.sink is not None and not all(map(link.sink.put, frames)):
+                full.append(link)
+        return full
 
     def _replaced(
         self, envelope: SubscriptionReplaced, session: Session | None, now: float

@@ -292,7 +292,8 @@ class Hub:
 
     def responded(self, link: Link, response: NotificationResponse) -> None:
         """A subscriber answered a notification."""
-        self._settling.conclude(self._fanout.responded(link, response))
+        if (consequence := self._fanout.responded(link, response)) is not None:
+            self._settling.conclude(consequence)
 
     def flooded(self, link: Link) -> None:
         """A subscriber sent more frames than anything asks of it."""

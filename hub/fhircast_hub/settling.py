@@ -52,13 +52,13 @@ class Settling:
         self._concluded: deque[Consequence] = deque()
         self._has_concluded = asyncio.Event()
 
-    def conclude(self, consequence: Consequence | None) -> None:
-        """Note what a channel concluded, None or nothing included.
+    def conclude(self, consequence: Consequence) -> None:
+        """Note what a channel concluded, if that is anything.
 
         At most one ending for each channel and one failure for each event that it has not answered
         can wait here.
         """
-        if consequence is not None and (consequence.ended or consequence.failures):
+        if consequence.ended or consequence.failures:
             self._concluded.append(consequence)
             self._has_concluded.set()
 

@@ -194,7 +194,7 @@ class ChannelMachine(RuleBasedStateMachine):
 
     @invariant()
     def memory_is_bounded(self) -> None:
-        kept = self.channel._unanswered
+        kept = self.channel.unanswered
         assert len(kept) <= MAX_FRAMES
         assert kept.size == sum(len(it.delivery.frame) for it in kept) <= MAX_BYTES
         if self.channel.state is State.ENDED:

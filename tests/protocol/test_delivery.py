@@ -109,6 +109,18 @@ def test_who_gets_the_same_shares_one_group() -> None:
     assert made.to(subscriber("patient-open", "ImagingStudy-open"))[1] is group[1]
 
 
+def test_two_with_the_very_same_events_and_one_with_others_between_them() -> None:
+    """D-30: subscriptions with equal events share them; each still gets what it asked for."""
+    made, one = deliveries(open_case(1)), subscriber("Patient-open")
+    groups = [made.to(it) for it in (one, one, subscriber("SyncError"), one)]
+    assert [names(it) for it in groups] == [
+        ["Patient-open"],
+        ["Patient-open"],
+        [],
+        ["Patient-open"],
+    ]
+
+
 # What is news (DER-02)
 
 

@@ -87,9 +87,11 @@ class Channel:
         acknowledges: Whether the subscriber ever answered with a status (D-41).
         ended_for: Why it ended, None while it goes on.
         shown: What the subscriber was last told to show (DER-02).
+        unanswered: What it has not answered yet.
     """
 
     __slots__ = (
+        "_ack_seconds",
         "_covered",
         "_grace_ends",
         "_lease_ends",
@@ -100,16 +102,17 @@ class Channel:
         "_revision",
         "_rules",
         "_shown_at",
-        "_unanswered",
         "acknowledges",
         "ended_for",
         "shown",
         "state",
         "subscription",
+        "unanswered",
     )
 
     def __init__(self, subscription: Subscription, rules: ChannelRules) -> None:
         self.subscription = subscription
+        self._ack_seconds = _ack_seconds(subscription, rules)
         self.state = State.WAITING
         self.acknowledges = False
         self.ended_for: CloseReason | None = None
@@ -118,7 +121,7 @@ class Channel:
         self._shown_at: datetime | None = None
         self._grace_ends = inf
         self._lease_ends = inf
-        self._unanswered = Unanswered(
+        self.unanswered = Unanswered(
             max_frames=rules.max_held_frames, max_bytes=rules.max_held_bytes
         )
         self._covered = _NOTHING_COVERED
@@ -136,7 +139,7 @@ class Channel:
     @property
     def due(self) -> float:
         """When `tick` may have something to do, if nothing happens before; inf for never."""
-        due = self._unanswered.quiet_until
+        due = self.unanswered.quiet_until
         if self._lease_ends < due:
             due = self._lease_ends
         return self._grace_ends if self._grace_ends < due else due
@@ -172,7 +175,7 @@ class Channel:
             self._resumable, self._owes_opens = False, True
             self._forget()
         elif not self._owes_opens:
-            for it in self._unanswered.take_all():
+            for it in self.unanswered.take_all():
                 frames.append(it.delivery.frame)
                 self._keep(it.delivery, it.revision, self._ack_deadline(now))
             self._step(Step.REPLAYED)
@@ -201,9 +204,9 @@ class Channel:
             now: Monotonic seconds.
             shows: What a subscriber shows that followed the opens.
         """
-        if self._unanswered.lost_revision > revision:
+        if self.unanswered.lost_revision > revision:
             return NOTHING
-        held = self._unanswered.take_all()
+        held = self.unanswered.take_all()
         if not self._resumable:
             held = [it for it in held if it.revision > revision]
             self._revision = max(self._revision, revision)
@@ -244,16 +247,19 @@ class Channel:
         if revision <= self._revision or state is _WAITING or state is _ENDED:
             return ()
         self._revision = revision
-        if not group or (state is _HELD and not self._resumable):
-            return ()
         if self._covered:
             group = [it for it in group if revision > self._covered.get(it.name.key, -1)]
-        # What is owed the open contexts first is judged after them, in `replay`.
-        due = group if self._owes_opens else news(group, self.shown)
+        if not group or (state is _HELD and not self._resumable):
+            return ()
+        if group[0].is_implied and not self._owes_opens:
+            # What is owed the open contexts first is judged after them, in `replay`.
+            group = news(group, self.shown)
         deadline = self._ack_deadline(now) if state is _LIVE else inf
-        for it in due:
+        for it in group:
             self._send(it, revision, deadline)
-        return tuple([it.frame for it in due]) if state is _LIVE else ()
+        if state is not _LIVE:
+            return ()
+        return (group[0].frame,) if len(group) == 1 else tuple([it.frame for it in group])
 
     def responded(self, response: NotificationResponse) -> Outcome:
         """A notification response came: a status of 400 and more is a failure.
@@ -265,7 +271,7 @@ class Channel:
         self._responds = True
         if status is not None:
             self.acknowledges = True
-        answered = self._unanswered.answered(response.id)
+        answered = self.unanswered.answered(response.id)
         if answered is None or status is None or status < 400:
             return NOTHING
         name = answered.delivery.name
@@ -283,7 +289,7 @@ class Channel:
         if now >= self._grace_ends and self.state is State.HELD:
             self.finish(CloseReason.NOT_KNOWN)
             return self._failed(FailureKind.CONNECTION_LOST)
-        if self.state is not _LIVE or now < self._unanswered.quiet_until:
+        if self.state is not _LIVE or now < self.unanswered.quiet_until:
             return NOTHING
         return self._missing_responses(now)
 
@@ -319,11 +325,12 @@ class Channel:
         Spec: 2.4; SUB-11, SUB-12, D-12.
         """
         self.subscription = subscription
+        self._ack_seconds = _ack_seconds(subscription, self._rules)
         if self.state in {State.WAITING, State.ENDED}:
             return NOTHING
-        for it in self._unanswered:
+        for it in self.unanswered:
             if not self.spelling_of(it.delivery.name):
-                self._unanswered.drop(it.delivery.id)  # REP-02: kept under rights that are gone
+                self.unanswered.drop(it.delivery.id)  # REP-02: kept under rights that are gone
                 if self.state is State.HELD and it.delivery.name.kind is EventKind.OPEN:
                     self._resumable = False  # it may never have come; the replay tells what is open
         self._lease_ends = now + subscription.lease_seconds
@@ -351,7 +358,7 @@ class Channel:
         if self.state is State.HELD:
             self._resumable = False  # the opens come with the replay at the re-join
         if self.state is State.REPLAYING:
-            self._unanswered.missed(revision)  # passed by under the former rights
+            self.unanswered.missed(revision)  # passed by under the former rights
         if self.state is not State.LIVE:
             return NOTHING
         still = {key: it for key, it in self._covered.items() if it > self._revision}
@@ -402,11 +409,7 @@ class Channel:
         return encode_confirmation(it.topic, it.events.values(), left_seconds)
 
     def _ack_deadline(self, now: float) -> float:
-        if not (self.acknowledges or self._rules.strict_acks):
-            return inf
-        seconds = self.subscription.lease_seconds / 10
-        longest = self._rules.ack_timeout_seconds
-        return now + (seconds if seconds < longest else longest)
+        return now + self._ack_seconds if self.acknowledges or self._rules.strict_acks else inf
 
     def _deliver_opens(
         self, opens: Iterable[tuple[str, EventName, bytes]], now: float
@@ -418,17 +421,20 @@ class Channel:
         return frames
 
     def _send(self, delivery: Delivery, revision: int, deadline: float) -> None:
-        """Take note of what goes out, now or, while there is no live socket, later."""
-        self._keep(delivery, revision, deadline)
-        at = delivery.opened_at
-        if at is None:
-            if delivery.shows is not None or delivery.closes:
+        """Take note of what goes out, now or, while there is no live socket, later.
+
+        If not all that is kept until it is answered has room, resuming is over.
+        """
+        if not self.unanswered.keep(Kept(delivery, revision, deadline)):
+            self._resumable = False
+        shows, at = delivery.shows, delivery.opened_at
+        if shows is None:
+            if delivery.closes:
                 self.shown = delivery.shown_after(self.shown)
-        elif self._shown_at is not None and at < self._shown_at:
-            self.shown = NOTHING_SHOWN  # older than what it shows: it may pass it over (EVT-10)
+        elif at is None or self._shown_at is None or at >= self._shown_at:
+            self.shown, self._shown_at = shows, at or self._shown_at
         else:
-            self.shown = delivery.shown_after(self.shown)
-            self._shown_at = at
+            self.shown = NOTHING_SHOWN  # older than what it shows: it may pass it over (EVT-10)
 
     def doubt(self) -> None:
         """An event told that somebody may not show what it was told to; who, it does not say."""
@@ -436,17 +442,16 @@ class Channel:
 
     def _forget(self) -> None:
         """Forget what was sent and kept: nobody knows any more what the subscriber has of it."""
-        self._unanswered.take_all()
+        self.unanswered.take_all()
         self.shown = NOTHING_SHOWN
 
     def _keep(self, delivery: Delivery, revision: int, deadline: float) -> None:
-        """Keep a frame until it is answered; if not all of them fit, resuming is over."""
-        if not self._unanswered.keep(Kept(delivery, revision, deadline)):
+        if not self.unanswered.keep(Kept(delivery, revision, deadline)):
             self._resumable = False
 
     def _missing_responses(self, now: float) -> Outcome:
         failures: list[Failure] = []
-        for it in self._unanswered.take_overdue(now):
+        for it in self.unanswered.take_overdue(now):
             if it.name != SYNC_ERROR:
                 failed = self._failed(FailureKind.UNANSWERED, "no response", it.id, it.name)
                 failures += failed.failures
@@ -469,3 +474,8 @@ class Channel:
             event_name=name.spelling if name else "",
         )
         return Outcome(failures=(failure,))
+
+
+def _ack_seconds(subscription: Subscription, rules: ChannelRules) -> float:
+    """Return how long a response may take (D-19)."""
+    return min(subscription.lease_seconds / 10, rules.ack_timeout_seconds)

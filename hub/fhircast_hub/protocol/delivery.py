@@ -116,10 +116,21 @@ class Deliveries:
         self._made: dict[tuple[str, str], Delivery] = {}
         self._plain: dict[str, tuple[Delivery, ...]] = {"": ()}
         self._mixed: dict[tuple[str, ...], tuple[Delivery, ...]] = {}
+        self._last_events: Mapping[str, str] | None = None
+        self._last_group: Sequence[Delivery] = ()
 
     def to(self, subscription: Subscription) -> Sequence[Delivery]:
-        """Return what one subscriber gets if it shows something else; derived opens come first."""
+        """Return what one subscriber gets if it shows something else; derived opens come first.
+
+        Subscribers with equal events share them, and mostly come one after the other.
+        """
         events = subscription.events
+        if events is not self._last_events:
+            self._last_group = self._group_of(events)
+            self._last_events = events
+        return self._last_group
+
+    def _group_of(self, events: Mapping[str, str]) -> Sequence[Delivery]:
         spelling = events.get(self._key, "")
         if self._derives and (self._derives_to_all or not spelling):
             return self._with_derived(events, spelling)

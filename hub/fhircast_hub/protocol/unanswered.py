@@ -71,7 +71,7 @@ class Unanswered:
         self._bytes += len(delivery.frame)
         if it.deadline < self.quiet_until:
             self.quiet_until = it.deadline
-        if len(kept) <= self._max_frames and self._bytes <= self._max_bytes:
+        if self._bytes <= self._max_bytes and len(kept) <= self._max_frames:
             return True
         while len(kept) > self._max_frames or self._bytes > self._max_bytes:
             lost = self._remove(next(iter(kept)))
@@ -88,12 +88,15 @@ class Unanswered:
         An answered open came after the opens before it: sent again behind it, they would bring back
         what it replaced. Those whose answer is awaited stay.
         """
-        it = self._kept.get(event_id)
+        kept = self._kept
+        it = kept.get(event_id)
         if it is None:
             return None
-        if it.delivery.name.kind is _OPEN and next(iter(self._kept)) != event_id:
+        if len(kept) > 1 and it.delivery.name.kind is _OPEN:
             self._drop_opens_before(it)
-        return self._remove(event_id)
+        del kept[event_id]
+        self._bytes -= len(it.delivery.frame)
+        return it
 
     def take_overdue(self, now: float) -> list[Delivery]:
         """Forget those whose response is missing, and return them, oldest first."""

@@ -21,20 +21,18 @@ class FrameAllowance:
     Args:
         per_second: Beyond what was earned; 0 for any number.
         now: Time of the event loop.
+
+    Attributes:
+        earned: Frames that it was sent and did not answer yet; the sender counts them up.
     """
 
-    __slots__ = ("_counted_at", "_earned", "_left", "_per_second")
+    __slots__ = ("_counted_at", "_left", "_per_second", "earned")
 
     def __init__(self, per_second: int, now: float) -> None:
         self._per_second = per_second
         self._left = float(per_second * _BURST_SECONDS)
-        self._earned = 0
+        self.earned = 0
         self._counted_at = now
-
-    def earn(self) -> None:
-        """The peer was sent a frame, which it may answer."""
-        if self._earned < _MAX_EARNED:
-            self._earned += 1
 
     def takes(self, clock: Callable[[], float]) -> bool:
         """Count a frame of the peer; tell whether it is within the limit.
@@ -43,8 +41,8 @@ class FrameAllowance:
             clock: Returns the time of the event loop; asked only if nothing is left of what the
                 peer has earned.
         """
-        if self._earned:
-            self._earned -= 1
+        if self.earned:
+            self.earned = min(self.earned, _MAX_EARNED) - 1
             return True
         if not self._per_second:
             return True

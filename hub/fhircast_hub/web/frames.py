@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 TEXT, PING, PONG = 0x81, 0x89, 0x8A
 """First bytes of whole frames."""
+_USUAL = frozenset({TEXT, PING, PONG})
 _PONG = bytes([PONG])
 
 _SHORT = 126
@@ -72,13 +73,15 @@ def short_frame(data: bytes, at: int) -> tuple[int, bytes, int] | None:
         Its first byte (TEXT, PING or PONG), its payload and where the next one begins; None if the
         frame is another one, not whole yet, or not allowed.
     """
-    if len(data) - at < _HEAD:
+    room = len(data) - at - _HEAD
+    if room < 0:
         return None
     first, size = data[at], data[at + 1] - _MASKED
-    end = at + _HEAD + size
-    if not 0 <= size < _SHORT or end > len(data) or first not in (TEXT, PONG, PING):
+    if size < 0 or size >= _SHORT or size > room or first not in _USUAL:
         return None
-    return first, apply_mask(data[at + _HEAD : end], data[at + 2 : at + _HEAD]), end
+    begin = at + _HEAD
+    end = begin + size
+    return first, apply_mask(data[begin:end], data[at + 2 : begin]), end
 
 
 class _Boundary:

@@ -33,11 +33,14 @@ class RateLimit:
         if not self._step:
             return 0.0
         # Taken out and put back at the end: the first of the dict came longest ago.
-        spent_until = max(self._spent_until.pop(caller, now), now)
+        counts = self._spent_until
+        spent_until = counts.pop(caller, now)
+        if spent_until < now:
+            spent_until = now
         wait = self._wait(spent_until, now)
-        self._spent_until[caller] = spent_until if wait else spent_until + self._step
-        if len(self._spent_until) > _MAX_CALLERS:
-            del self._spent_until[next(iter(self._spent_until))]
+        counts[caller] = spent_until if wait else spent_until + self._step
+        if len(counts) > _MAX_CALLERS:
+            del counts[next(iter(counts))]
         return wait
 
     def peek(self, caller: str, now: float) -> float:

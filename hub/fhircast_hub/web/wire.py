@@ -164,7 +164,7 @@ class Wire(asyncio.Protocol):
         exchange = self._exchange
         if self._waiting is None:
             if not self._is_closing:  # else: what it does not get any more stays unanswered
-                self._allowance.earn()
+                self._allowance.earned += 1
                 self.transport.write(exchange.frames.of(frame))
             return True
         if self._is_closing:
@@ -173,7 +173,7 @@ class Wire(asyncio.Protocol):
             return False
         if self._waiting_bytes + len(frame) > exchange.max_bytes:
             return False
-        self._allowance.earn()
+        self._allowance.earned += 1
         self._write(exchange.frames.of(frame))
         return True
 
@@ -232,8 +232,8 @@ class Wire(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes came; after a flood they are thrown away unread."""
-        at = 0
-        while self._reader is None and not self._is_deaf:
+        at, end = 0, len(data)
+        while at < end and self._reader is None and not self._is_deaf:
             read = short_frame(data, at)
             if read is None:
                 break
@@ -246,7 +246,7 @@ class Wire(asyncio.Protocol):
                 self._answered(payload)
             else:
                 self._write(control_frame(PONG, payload))
-        if at < len(data) and not self._is_deaf:
+        if at < end and not self._is_deaf:
             self._read_carefully(data[at:])
 
     def eof_received(self) -> None:
