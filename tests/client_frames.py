@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from hypothesis import strategies as st
+from websockets.exceptions import InvalidState
 from websockets.frames import Close, Frame, Opcode
 from websockets.protocol import Protocol, Side, State
 
@@ -135,11 +137,14 @@ def told_by_websockets(data: bytes) -> Told:
             continue
         message = b"".join(parts)
         if is_text and not _is_utf8(message):
-            conn.fail(1007, "not UTF-8")
+            with suppress(InvalidState):  # the parser has read on, up to a close, and answered it
+                conn.fail(1007, "not UTF-8")
             told.code = 1007
             break
         told.messages.append((message, is_text))
-    if conn.parser_exc is not None:
+    if told.code:
+        pass  # what comes behind it does not matter
+    elif conn.parser_exc is not None:
         assert conn.close_sent is not None
         told.code = conn.close_sent.code
     elif conn.close_rcvd is not None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import httptools
 import pytest
 from fhircast_hub.web.same_head import SameHead, head_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from request_reader import ReadRequest
 
 HEAD = (
     b"POST /api/hub HTTP/1.1\r\nHost: hub\r\nAuthorization: Bearer x\r\n"
@@ -108,38 +108,6 @@ def test_what_means_nothing_does_not_matter(line: bytes) -> None:
 # With the parser as the judge
 
 
-class _Read:
-    """What httptools makes of a request."""
-
-    def __init__(self, data: bytes) -> None:
-        self.url = b""
-        self.headers: list[tuple[bytes, bytes]] = []
-        self.body = b""
-        self.is_complete = False
-        parser = httptools.HttpRequestParser(self)
-        parser.feed_data(data)
-        self.method = parser.get_method()
-        self.version = parser.get_http_version()
-        self.keeps_alive = parser.should_keep_alive()
-
-    def on_url(self, url: bytes) -> None:
-        self.url += url
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self.headers.append((name, value))
-
-    def on_body(self, body: bytes) -> None:
-        self.body += body
-
-    def on_message_complete(self) -> None:
-        self.is_complete = True
-
-    @property
-    def judged(self) -> tuple[object, ...]:
-        kept = [it for it in self.headers if it[0].lower() != b"content-length"]
-        return self.method, self.url, self.version, self.keeps_alive, kept
-
-
 LINES = st.sampled_from(
     [
         b"Host: hub",
@@ -191,7 +159,7 @@ def test_the_parser_reads_the_same_head(
     if span is None:
         return
     start, end = span
-    assert _Read(first + body).judged == _Read(second[:end]).judged
+    assert ReadRequest(first + body).judged == ReadRequest(second[:end]).judged
     if end <= len(second):
-        read = _Read(second[:end])
+        read = ReadRequest(second[:end])
         assert (read.is_complete, read.body) == (True, second[start:end])

@@ -22,9 +22,11 @@ from builders import (
     put,
     ref,
 )
+from client_frames import any_frame, closing, in_pieces, masked
 from fhircast_hub.protocol.views import encode_current_context
 from golden import FOLDER, events
 from security.fuzz.hub_targets import KEY
+from websockets.frames import Opcode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -89,6 +91,20 @@ _HUB_URL = {
 _CAPABILITIES = {"eventsSupported": ["Patient-open"], "rest": [{"extension": [_HUB_URL]}]}
 
 
+_ACK = masked(Opcode.TEXT, b'{"id":"e-1","status":200}')
+_FRAMES = [
+    _ACK * 3,
+    masked(Opcode.PING, b"p") + _ACK + masked(Opcode.PONG),
+    b"".join(in_pieces(Opcode.TEXT, b'{"id":"e-1"}', [3, 7])) + _ACK,
+    masked(Opcode.TEXT, b"x" * 126) + masked(Opcode.BINARY, b"\xff") + closing(1000, "bye"),
+    masked(Opcode.TEXT, "ü".encode()) + _ACK + any_frame(0xC1, b"{}"),
+]
+_HEAD = (
+    b"POST /api/hub HTTP/1.1\r\nHost: hub\r\nAuthorization: Bearer x\r\n"
+    b"Content-Length: %b\r\nContent-Type: application/json\r\n\r\n"
+)
+
+
 def _lines(text: str) -> list[bytes]:
     return [line.encode() for line in text.strip().splitlines()]
 
@@ -116,6 +132,12 @@ _SEEDS = {
         b'{"id":"e-1"}',
         b'{"hub.mode":"subscribe","hub.topic":"t","hub.events":"Patient-open","hub.lease_seconds":9}',
         b'{"hub.mode":"denied","hub.topic":"t","hub.events":"","hub.reason":"lease ended"}',
+    ],
+    "wire": lambda: [b"\x05\x63" + it for it in _FRAMES],
+    "request": lambda: [
+        _HEAD % b"12" + _HEAD % b"5" + b"x" * 5,
+        _HEAD % b"0" + (_HEAD % b"0").lower(),
+        _HEAD % b"12" + b"POST /api/hub HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n",
     ],
     "bundle": lambda: _encoded(
         [
