@@ -222,3 +222,29 @@ def test_a_large_update_brings_every_resource() -> None:
     assert len(content) == 200
     assert [key for key, _shared in content] == [it.key for it in update]
     assert len(Content()) == 0
+
+
+def shared(*numbers: int) -> tuple[Change, ...]:
+    return tuple(Change(f"Observation/{it}", b"{}") for it in numbers)
+
+
+@pytest.mark.parametrize("count", [0, 10, 5000])
+def test_content_is_made_again_from_its_resources(count: int) -> None:
+    """CTX-07: with the places that they had, and however many they are."""
+    content = Content().apply(shared(*range(count)))
+    again = Content.of(reversed(list(content)))
+    assert again == content
+    assert len(again) == count
+    assert keys(again.apply(shared(count)))[-1] == f"Observation/{count}"
+
+
+@pytest.mark.parametrize("count", [10, 3060, 3072])
+def test_what_lies_between_makes_the_one_content_the_other(count: int) -> None:
+    """2.10: what is kept elsewhere is brought up to date by what changed, and no more is sent."""
+    before = Content().apply(shared(*range(count)))
+    later = before.apply((Change("Observation/1", b""), *shared(0, count, count + 1)))
+    put, gone = later.changed_since(before)
+    assert gone == ["Observation/1"]
+    assert sorted(put) == sorted(f"Observation/{it}" for it in (0, count, count + 1))
+    kept = {key: it for key, it in before if key not in gone}
+    assert Content.of({**kept, **put}.items()) == later

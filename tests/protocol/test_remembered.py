@@ -52,3 +52,26 @@ def test_one_of_them_can_be_changed_in_its_place() -> None:
         changed = events.changed(id, unsure)
         assert list(changed) == list(events)
         assert (changed[id], changed["e5"]) == (unsure, event("e5"))
+
+
+@given(limit=st.integers(2, 40), at=st.integers(0, 60), more=st.integers(0, 60))
+def test_what_lies_between_makes_the_one_the_other(limit: int, at: int, more: int) -> None:
+    """2.6: what is kept elsewhere is brought up to date by what changed, whatever that is."""
+    before = after(at, limit)
+    later = before
+    for number in range(at, at + more):
+        later = later.added(f"e{number}", event(f"e{number}"), limit)
+    if len(later):
+        first = next(iter(later))
+        later = later.changed(first, Remembered(b"", Accepted(first), out_of_sync=True))
+    put, gone = later.changed_since(before)
+    assert {**{id: it for id, it in before.items() if id not in gone}, **put} == dict(later)
+    assert len(put) <= more + 1
+
+
+def test_the_next_ones_follow_and_others_do_not() -> None:
+    """2.6: a decision about another session that had the same topic is recognised."""
+    before = after(20, 20)
+    assert before.added("new", event("new"), 20).follows(before)
+    assert after(1, 20).follows(RecentEvents())
+    assert not RecentEvents().added("new", event("new"), 20).follows(before)

@@ -17,7 +17,7 @@ from fhircast_hub.protocol.links import check_links
 from fhircast_hub.protocol.notification import ResourceHead, reference_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 _PARTS = 64
 _SPLIT_ABOVE = 48
@@ -67,6 +67,19 @@ class Content:
         self._count = count
         self._next_order = next_order
 
+    @classmethod
+    def of(cls, resources: Iterable[tuple[str, SharedResource]]) -> Content:
+        """Return the content of these resources, each with its key and its place."""
+        parts: list[dict[str, SharedResource]] = [{} for _ in range(_PARTS)]
+        count, next_order = 0, 0
+        for key, shared in resources:
+            parts[hash(key) % _PARTS][key] = shared
+            count, next_order = count + 1, max(next_order, shared.order + 1)
+        content = cls(tuple(parts), count, next_order)
+        while count > len(content._parts) * _SPLIT_ABOVE:
+            content = content._split()
+        return content
+
     def __len__(self) -> int:
         return self._count
 
@@ -109,6 +122,20 @@ class Content:
                 count += 1
         grown = Content(tuple(parts), count, order)
         return grown._split() if count > len(parts) * _SPLIT_ABOVE else grown
+
+    def changed_since(self, before: Content) -> tuple[dict[str, SharedResource], list[str]]:
+        """Return what this version has anew or otherwise than an earlier one, and what it lacks.
+
+        Where one comes from the other, that costs as much as what lies between them.
+        """
+        if len(self._parts) == len(before._parts):
+            pairs = [
+                it for it in zip(self._parts, before._parts, strict=True) if it[0] is not it[1]
+            ]
+        else:
+            pairs = [(dict(self), dict(before))]
+        put = {key: it for new, old in pairs for key, it in new.items() if old.get(key) is not it}
+        return put, [key for new, old in pairs for key in old if key not in new]
 
     def _split(self) -> Content:
         parts: list[dict[str, SharedResource]] = [{} for _ in range(4 * len(self._parts))]

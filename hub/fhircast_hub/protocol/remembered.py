@@ -86,3 +86,20 @@ class RecentEvents(Mapping[str, Remembered]):
         if id in self._newer:
             return RecentEvents(self._older, {**self._newer, id: event})
         return RecentEvents({**self._older, id: event}, self._newer)
+
+    def changed_since(self, before: RecentEvents) -> tuple[dict[str, Remembered], list[str]]:
+        """Return what is here anew or otherwise than in earlier ones, and the ids that are not."""
+        new: Mapping[str, Remembered] = self
+        old: Mapping[str, Remembered] = before
+        if self._older is before._older:  # as it mostly is, and then few are to be looked at
+            new, old = self._newer, before._newer
+        put = {id: it for id, it in new.items() if old.get(id) is not it}
+        return put, [id for id in old if id not in new]
+
+    def follows(self, before: RecentEvents) -> bool:
+        """Tell whether these can be the next after those: the last of them is remembered here.
+
+        True of the next ones wherever two or more are remembered.
+        """
+        last = next(iter(reversed(list(before._newer or before._older))), None)
+        return last is None or last in self
