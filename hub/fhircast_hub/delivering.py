@@ -88,6 +88,10 @@ class Delivering:
             self._has_lane.set()
         lane.waiting.append(envelope)
 
+    def has_channels(self, topic: str) -> bool:
+        """See `Listener.has_channels`."""
+        return self._fanout.has_channels(topic)
+
     def require_room(self, topic: str) -> None:
         """Pass if the events of a topic go out about as fast as they come.
 
@@ -175,6 +179,9 @@ class Delivering:
 
     def _failed(self, topic: str, error: Exception) -> Part:
         """A bug of ours must not leave subscribers with a stale patient: tell them."""
+        if isinstance(error, Unavailable):  # no bug: who connects again gets what is missing here
+            self._fanout.let_go(topic, CloseReason.RECONNECT)
+            return []
         logger.error("a delivery failed: %s", type(error).__name__)
         return self._fanout.end_topic(topic, CloseReason.INTERNAL)
 

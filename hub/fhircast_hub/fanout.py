@@ -12,7 +12,14 @@ from math import inf
 from typing import TYPE_CHECKING, Protocol, assert_never
 
 from fhircast_hub.agenda import Agenda
-from fhircast_hub.backends.base import Envelope, Published, SubscriptionEnded, SubscriptionReplaced
+from fhircast_hub.backends.base import (
+    Envelope,
+    Published,
+    SubscriptionEnded,
+    SubscriptionMoved,
+    SubscriptionReplaced,
+    SyncLost,
+)
 from fhircast_hub.protocol.channel import NOTHING, Channel, ChannelRules, Outcome
 from fhircast_hub.protocol.channel_state import CloseReason, State
 from fhircast_hub.protocol.delivery import Deliveries
@@ -169,6 +176,10 @@ class Fanout:
         """Tell whether an event goes out to the topic in more than one part."""
         return len(self._topics.get(topic, ())) > PART
 
+    def has_channels(self, topic: str) -> bool:
+        """Tell whether there are channels of a topic."""
+        return topic in self._topics
+
     def deliver(
         self, envelope: Envelope, session: Session | None, now: float
     ) -> Iterator[list[Consequence]]:
@@ -189,6 +200,14 @@ class Fanout:
                 return iter([self._replaced(envelope, session, now)])
             case SubscriptionEnded():
                 return iter([self.end(envelope.topic, envelope.endpoint_id, envelope.reason)])
+            case SubscriptionMoved():
+                self.let_go(envelope.topic, CloseReason.REPLACED, envelope.endpoint_id)
+                return iter(())
+            case SyncLost(is_gone=True):
+                return iter([self.end_topic(envelope.topic, CloseReason.NOT_KNOWN)])
+            case SyncLost():
+                self.let_go(envelope.topic, CloseReason.RECONNECT)
+                return iter(())
             case _:
                 assert_never(envelope)
 
@@ -211,6 +230,16 @@ class Fanout:
         """End every channel of a topic with this reason."""
         links = list(self._topics.get(topic, {}).values())
         return [self._finish(link, reason) for link in links]
+
+    def let_go(self, topic: str, reason: CloseReason, endpoint_id: str = "") -> None:
+        """Close the sockets of a topic, or of one endpoint of it, and forget their channels.
+
+        The subscriptions go on: nothing follows for anybody else, and who connects again begins
+        anew, at this process or another.
+        """
+        for link in list(self._topics.get(topic, {}).values()):
+            if endpoint_id in ("", link.channel.subscription.endpoint_id):
+                self._finish(link, reason)
 
     def tick(self, now: float) -> list[Consequence]:
         """Let time pass for every channel for which it means something."""

@@ -14,6 +14,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from fhircast_hub.audit.recorder import Recorder
+from fhircast_hub.backends.base import SubscriptionEnded, SubscriptionReplaced
 from fhircast_hub.clock import Clock, new_endpoint_id, new_id
 from fhircast_hub.delivering import Delivering
 from fhircast_hub.ended import LastKnown
@@ -266,29 +267,69 @@ class Hub:
         return self._last_known.of(endpoint_id, self._clock.monotonic())
 
     async def join(self, subscription: Subscription, sink: FrameSink) -> Link | None:
-        """A socket was opened at the endpoint: confirm, replay, deliver from now on.
-
-        If the token has expired since the subscribe, a denial comes instead (CONF-06).
+        """Admit, attach and bring up to date, for a sink that nothing comes back from meanwhile.
 
         Returns:
-            The link; None if the subscription ended while the socket was opened.
-
-        Spec: 2.4; CONF-01, REP-01, D-44, D-45.
+            The link; None if the subscription has ended.
         """
-        # Read anew: it may have been renewed, or have ended, while the socket was opened.
-        newest = await self._backend.find(subscription.endpoint_id)
-        if newest is None:
+        record = await self.admit(subscription)
+        if record is None:
             return None
-        lease = newest.lease_left(self._clock.utc())
-        record = replace(newest, lease_seconds=lease, expires_at=self._expiry(lease))
-        if not await self._backend.replace(record, announce=False):
-            return None
-        self._last_known.note(record, self._clock.monotonic())
+        link = self.attach(record, sink)
+        await self.bring_up_to_date(link)
+        return link
+
+    async def admit(self, subscription: Subscription) -> Subscription | None:
+        """A socket is about to be opened at the endpoint: let its record live as long as the lease.
+
+        Returns:
+            The record; None if the subscription has ended.
+
+        Raises:
+            Unavailable: Nobody can tell now.
+
+        Spec: 2.4; CONF-03, D-44.
+        """
+        await self._backend.follow(subscription.topic)
+        for _ in range(_COMMIT_ATTEMPTS):
+            # Read anew: it may have been renewed, or have ended, since it was found.
+            newest = await self._backend.find(subscription.endpoint_id)
+            if newest is None:
+                return None
+            lease = newest.lease_left(self._clock.utc())
+            record = replace(newest, lease_seconds=lease, expires_at=self._expiry(lease))
+            if await self._backend.replace(record, announce=False, known=newest):
+                self._last_known.note(record, self._clock.monotonic())
+                return record
+        raise Unavailable("the subscription changes too often; connect again", rule="2.4")
+
+    def attach(self, record: Subscription, sink: FrameSink) -> Link:
+        """A socket was opened for a record that was admitted: confirm, and hold what comes.
+
+        Nothing waits here, so that the socket knows its link before anything can come from it. If
+        the token has expired since the subscribe, a denial comes instead (CONF-06).
+
+        Spec: 2.4; CONF-01, D-44, D-45.
+        """
         self._delivering.catch_up(record)
         link, consequence = self._fanout.attach(record, sink, self._clock.monotonic())
         self._settling.conclude(consequence)
-        await self._replay(link)
         return link
+
+    async def bring_up_to_date(self, link: Link) -> None:
+        """Send the open contexts to a socket that was attached, and what came meanwhile.
+
+        If the sessions cannot be reached it is closed, to come back.
+
+        Spec: 2.4; REP-01.
+        """
+        try:
+            if not self._backend.is_immediate:
+                await self._see_changes(link)
+            await self._replay(link)
+        except Unavailable:
+            it = link.channel.subscription
+            self._fanout.let_go(it.topic, CloseReason.RECONNECT, it.endpoint_id)
 
     def responded(self, link: Link, response: NotificationResponse) -> None:
         """A subscriber answered a notification."""
@@ -313,10 +354,27 @@ class Hub:
         await self._settling.settle()
 
     async def shut_down(self) -> None:
-        """Tell every subscriber that the session is gone (guarantee 5)."""
+        """Tell every subscriber that the session is gone, or else to go elsewhere (guarantee 5)."""
         for link in self._fanout:
             it = link.channel.subscription
-            self._fanout.end(it.topic, it.endpoint_id, CloseReason.SHUTDOWN)
+            if self._backend.is_shared:
+                self._fanout.let_go(it.topic, CloseReason.RECONNECT, it.endpoint_id)
+            else:
+                self._fanout.end(it.topic, it.endpoint_id, CloseReason.SHUTDOWN)
+
+    async def _see_changes(self, link: Link) -> None:
+        """Deliver what became of a subscription after it was admitted and before it was attached.
+
+        It was told when there was no channel yet, and nobody tells it again.
+        """
+        known = link.channel.subscription
+        newest = await self._backend.find(known.endpoint_id)
+        if newest is None:
+            over = SubscriptionEnded(known.topic, known.endpoint_id, CloseReason.NOT_KNOWN)
+            self._delivering.take(over)
+        elif link.channel.subscription is known and newest.events != known.events:
+            newly = frozenset(newest.events) - frozenset(known.events)
+            self._delivering.take(SubscriptionReplaced(newest, newly))
 
     async def _replay(self, link: Link) -> None:
         """Bring a channel up to date, or end it: never leave it behind in silence."""

@@ -41,6 +41,7 @@ def test_a_channel_takes_exactly_the_steps_of_the_table(state: State, step: Step
         (CloseReason.UNRESPONSIVE, 1008, True),
         (CloseReason.REPLACED, 1008, False),
         (CloseReason.SHUTDOWN, 1001, True),
+        (CloseReason.RECONNECT, 1001, False),
     ],
 )
 def test_close_codes_and_denials(reason: CloseReason, code: int, is_denial: bool) -> None:

@@ -70,7 +70,27 @@ class SubscriptionEnded(msgspec.Struct, frozen=True):
     reason: CloseReason
 
 
-Envelope = Published | SubscriptionReplaced | SubscriptionEnded
+class SubscriptionMoved(msgspec.Struct, frozen=True):
+    """A subscription was joined at another process; a channel that is still here is nobody's."""
+
+    topic: str
+    endpoint_id: str
+
+
+class SyncLost(msgspec.Struct, frozen=True):
+    """Envelopes of a topic may be missing at this process.
+
+    Attributes:
+        topic: The session's topic.
+        is_gone: Its session and its subscriptions are no more; else they stand, and whoever
+            connects again is brought up to date.
+    """
+
+    topic: str
+    is_gone: bool = False
+
+
+Envelope = Published | SubscriptionReplaced | SubscriptionEnded | SubscriptionMoved | SyncLost
 
 
 def topic_of(envelope: Envelope) -> str:
@@ -106,6 +126,10 @@ class Listener(Protocol):
         """Take one envelope; it must neither fail nor wait."""
         ...
 
+    def has_channels(self, topic: str) -> bool:
+        """Tell whether this process has channels of a topic."""
+        ...
+
 
 class Backend(Protocol):
     """Sessions and subscriptions of all topics.
@@ -114,16 +138,31 @@ class Backend(Protocol):
 
     1. `commit` keeps the new session and publishes the broadcast in one atomic step, or does
        neither. What returned True survives whatever the implementation says it survives.
-    2. The listener takes the envelopes of one topic in commit order, at every process alike.
+    2. The listener takes the envelopes of a topic that its process follows in commit order, at
+       every process alike. Where one is missing it takes a `SyncLost` instead.
     3. A record or session that was not renewed until its time disappears by itself, and no session
        does while anybody has a channel to it: the end of a record is announced as by `end`.
+
+    Every method that waits may raise `Unavailable`, within a bounded time. After one that changes
+    something it is then not known whether it did: a change with the same event id is recognised.
 
     Attributes:
         is_immediate: No method ever waits for anything, and what is committed was taken by the
             listener before the commit returns.
+        is_shared: Sessions outlive this process, and others serve them.
     """
 
     is_immediate: bool
+    is_shared: bool
+
+    @property
+    def is_available(self) -> bool:
+        """Whether sessions can be reached, and what is committed is heard."""
+        ...
+
+    async def run(self) -> None:
+        """Do what is to be done in the background, until `close`."""
+        ...
 
     async def make_topic(
         self, topic: str, version_id: str, *, now: datetime, holder: str = ""
@@ -155,12 +194,19 @@ class Backend(Protocol):
             decision: With a broadcast; a decision without one is nothing to commit.
 
         Raises:
-            Unavailable: The outcome is that nothing was kept.
+            Unavailable: Nothing was kept, or it is not known whether it was.
         """
         ...
 
     def listen(self, listener: Listener) -> None:
         """Hand what is committed from now on to the one listener of this process, until `close`."""
+        ...
+
+    async def follow(self, topic: str) -> None:
+        """Hand on what is committed to a topic, from now on and while there are channels of it.
+
+        Called before a channel is made, and before anything is read with which it begins.
+        """
         ...
 
     async def add(self, subscription: Subscription) -> None:
@@ -171,13 +217,20 @@ class Backend(Protocol):
         """
         ...
 
-    async def replace(self, subscription: Subscription, *, announce: bool = True) -> bool:
+    async def replace(
+        self,
+        subscription: Subscription,
+        *,
+        announce: bool = True,
+        known: Subscription | None = None,
+    ) -> bool:
         """Replace a subscription's record; tell whether it was still there.
 
         Args:
             subscription: The new record.
-            announce: Whether whoever holds the socket is told (a re-subscribe), or not (a renewal
-                of the record's own expiry).
+            announce: Whether whoever holds the socket is told (a re-subscribe), or not: then it was
+                joined here, and who held a socket before is told that it moved.
+            known: The record that is replaced; any if None.
         """
         ...
 

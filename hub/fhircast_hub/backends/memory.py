@@ -42,6 +42,8 @@ class MemoryBackend:
     """One process's sessions and subscriptions; see `Backend` for the contract."""
 
     is_immediate = True
+    is_shared = False
+    is_available = True
 
     def __init__(self, limits: BackendLimits) -> None:
         self._limits = limits
@@ -50,6 +52,9 @@ class MemoryBackend:
         self._held_topics: Counter[str] = Counter()
         self._held_subscriptions: Counter[str] = Counter()
         self._listener: Listener | None = None
+
+    async def run(self) -> None:
+        """See `Backend.run`: there is nothing to do."""
 
     async def make_topic(
         self, topic: str, version_id: str, *, now: datetime, holder: str = ""
@@ -86,6 +91,9 @@ class MemoryBackend:
         """See `Backend.listen`."""
         self._listener = listener
 
+    async def follow(self, topic: str) -> None:
+        """See `Backend.follow`: every topic is followed."""
+
     async def add(self, subscription: Subscription) -> None:
         """See `Backend.add`."""
         known = self._topics.get(subscription.topic)
@@ -101,10 +109,16 @@ class MemoryBackend:
         self._topic_of[subscription.endpoint_id] = subscription.topic
         self._held_subscriptions[subscription.subject] += 1
 
-    async def replace(self, subscription: Subscription, *, announce: bool = True) -> bool:
+    async def replace(
+        self,
+        subscription: Subscription,
+        *,
+        announce: bool = True,
+        known: Subscription | None = None,
+    ) -> bool:
         """See `Backend.replace`."""
         old = await self.find(subscription.endpoint_id)
-        if old is None:
+        if old is None or known not in (None, old):
             return False
         self._topics[old.topic].subscriptions[old.endpoint_id] = subscription
         if announce:

@@ -86,6 +86,7 @@ class CloseReason(Enum):
     REPLACED = (1008, "replaced", False)
     INTERNAL = (1011, "internal error", True)
     SHUTDOWN = (1001, "hub shut down", True)
+    RECONNECT = (1001, "connect again", False)
 
     def __init__(self, code: int, text: str, is_denial: bool) -> None:
         self.code = code

@@ -83,6 +83,7 @@ def create_app(
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         stop = asyncio.Event()
         async with auditing.running(), asyncio.TaskGroup() as tasks:
+            tasks.create_task(backend.run())
             tasks.create_task(hub.run(stop))
             watching = tasks.create_task(tokens.run())
             app.state.is_ready = True
@@ -105,6 +106,7 @@ def create_app(
         exception_handlers={FhircastError: answer_refusal},
     )
     app.state.hub = hub
+    app.state.backend = backend
     app.state.is_ready = False
     return app
 
@@ -124,8 +126,12 @@ async def _alive(_request: Request) -> Response:
 
 
 async def _ready(request: Request) -> Response:
-    ready = request.app.state.is_ready
-    return PlainTextResponse("ready\n" if ready else "draining\n", 200 if ready else 503)
+    state = request.app.state
+    if not state.is_ready:
+        return PlainTextResponse("draining\n", 503)
+    if not state.backend.is_available:
+        return PlainTextResponse("the sessions cannot be reached\n", 503)
+    return PlainTextResponse("ready\n")
 
 
 def _cors(settings: Settings) -> Middleware:

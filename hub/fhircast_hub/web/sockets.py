@@ -78,7 +78,11 @@ class Sockets:
         if wait := self._all.wait_seconds(peer, now):
             await _put_off(websocket, "too many connections from this address", wait)
             return
-        subscription = await self._hub.find(endpoint_id)
+        try:
+            subscription = await self._hub.find(endpoint_id)
+        except Unavailable as error:
+            await _refuse(websocket, error, error.retry_after_seconds)
+            return
         if subscription is not None and await self._tokens.has_ended(subscription.token_id):
             await websocket.accept()
             await self._deny(websocket, endpoint_id, CloseReason.TOKEN_ENDED)
@@ -154,18 +158,20 @@ class Sockets:
         with ExitStack() as held:
             try:
                 held.enter_context(self._auditing.place())
+                record = await self._hub.admit(subscription)
             except Unavailable as error:
                 await _refuse(websocket, error, error.retry_after_seconds)
                 return False
             await websocket.accept()
-            # From here to the join nothing may wait: what comes meanwhile would find nobody.
+            # From here until the link is set nothing may wait: what comes would find nobody.
             socket = opened()
-            try:
-                link = socket.link = await self._hub.join(subscription, socket)
-            except Exception:  # nobody would ever close what was accepted
-                socket.close(CloseReason.INTERNAL)
-                raise
-            if link is not None:
+            if record is not None:
+                try:
+                    link = socket.link = self._hub.attach(record, socket)
+                    await self._hub.bring_up_to_date(link)
+                except Exception:  # nobody would ever close what was accepted
+                    socket.close(CloseReason.INTERNAL)
+                    raise
                 self._auditing.connected(websocket, subscription)
                 return True
         topic, events = self._hub.last_known(subscription.endpoint_id)

@@ -1,0 +1,268 @@
+"""A backend that waits, and at times is away: what happens meanwhile to who joins and who asks."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import fhircast_hub.web.server
+import hub_server
+import pytest
+from builders import TOPIC, open_case, value
+from fhircast_hub.backends.base import BackendLimits, SubscriptionMoved, SyncLost
+from fhircast_hub.backends.memory import MemoryBackend
+from fhircast_hub.clock import SystemClock
+from fhircast_hub.fanout import Fanout
+from fhircast_hub.hub import Hub, HubRules
+from fhircast_hub.protocol.channel import ChannelRules
+from fhircast_hub.protocol.channel_state import CloseReason
+from fhircast_hub.protocol.errors import Unavailable
+from fhircast_hub.protocol.subscription import SubscriptionRequest
+from fhircast_hub.security.grant import ANYBODY
+from fhircast_hub.web.app import create_app
+from hub_server import BY_MESSAGES, DIRECT, running_hub
+from inboxes import EVENTS, Inbox
+from websockets.exceptions import InvalidStatus
+from wire_messages import ALL_EVENTS, codings, open_request
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from fhircast_hub.backends.base import Envelope
+    from fhircast_hub.protocol.session import Session
+    from fhircast_hub.protocol.subscription import Subscription
+    from hub_server import RunningHub
+
+
+class WaitingBackend(MemoryBackend):
+    """Memory that answers when the test wants it to.
+
+    Attributes:
+        holds_load: Whether the next session to be loaded is held back, until `gate` is opened.
+        is_away: Whether nothing is to be had.
+    """
+
+    is_immediate = False
+
+    def __init__(self) -> None:
+        super().__init__(BackendLimits())
+        self.gate = asyncio.Event()
+        self.holds_load = self.is_away = False
+
+    @property
+    def is_available(self) -> bool:  # type: ignore[override]  # memory always is
+        return not self.is_away
+
+    async def load(self, topic: str) -> Session | None:
+        await self._answer()
+        if self.holds_load:
+            self.holds_load = False
+            await self.gate.wait()
+            await self._answer()
+        return await super().load(topic)
+
+    async def find(self, endpoint_id: str) -> Subscription | None:
+        await self._answer()
+        return await super().find(endpoint_id)
+
+    async def _answer(self) -> None:
+        await asyncio.sleep(0)
+        if self.is_away:
+            raise Unavailable("away", rule="D-28")
+
+
+@pytest.fixture
+def backend(monkeypatch: pytest.MonkeyPatch) -> WaitingBackend:
+    """A backend on which every hub of the test stands."""
+    backend = WaitingBackend()
+    make = partial(create_app, backend=backend)
+    for module in (fhircast_hub.web.server, hub_server):
+        monkeypatch.setattr(module, "create_app", make)
+    return backend
+
+
+@pytest.fixture(params=[DIRECT, BY_MESSAGES])
+async def waiting_hub(
+    request: pytest.FixtureRequest, backend: WaitingBackend
+) -> AsyncIterator[RunningHub]:
+    async with running_hub(request.param, reconnect_grace_seconds="0") as hub:
+        yield hub
+
+
+async def endpoint_of(hub: RunningHub, name: str) -> str:
+    answer = await hub.wire.subscribe(TOPIC, ALL_EVENTS, name=name)
+    endpoint: str = answer.json()["hub.channel.endpoint"]
+    return endpoint
+
+
+as_served = pytest.mark.parametrize("waiting_hub", [DIRECT], indirect=True)
+"""By messages nothing is written or read before the replay, so nothing can be seen before it."""
+
+
+@as_served
+async def test_a_connection_that_is_lost_before_the_replay_is_told(
+    waiting_hub: RunningHub, backend: WaitingBackend
+) -> None:
+    """SYNC-06: the socket knows its channel as soon as it is confirmed."""
+    viewer = await waiting_hub.wire.join(TOPIC, ALL_EVENTS, name="Viewer")
+    endpoint = await endpoint_of(waiting_hub, "Dictation")
+    backend.holds_load = True
+    dictation = await (await waiting_hub.wire.connect(endpoint)).confirmed()
+    await dictation.abort()
+    assert codings(await viewer.followed())["subscribername"] == "Dictation"
+    assert not backend.gate.is_set(), "it was told while the replay was still waited for"
+    backend.gate.set()
+
+
+@as_served
+async def test_who_joins_gets_what_happened_while_the_replay_was_waited_for(
+    waiting_hub: RunningHub, backend: WaitingBackend
+) -> None:
+    """REP-01, EVT-01: once, whether the session that is loaded has it or not."""
+    endpoint = await endpoint_of(waiting_hub, "Viewer")
+    backend.holds_load = True
+    viewer = await (await waiting_hub.wire.connect(endpoint)).confirmed()
+    sent = open_request()
+    await waiting_hub.wire.post(sent)
+    backend.gate.set()
+    assert (await viewer.next())["id"] == sent["id"]
+    again = open_request(2)
+    await waiting_hub.wire.post(again)
+    assert (await viewer.next())["id"] == again["id"]
+
+
+async def test_an_upgrade_is_put_off_while_the_backend_is_away(
+    waiting_hub: RunningHub, backend: WaitingBackend
+) -> None:
+    """D-43: no denial, which would end the subscription for good."""
+    endpoint = await endpoint_of(waiting_hub, "Viewer")
+    backend.is_away = True
+    with pytest.raises(InvalidStatus) as refused:
+        await waiting_hub.wire.connect(endpoint)
+    assert refused.value.response.status_code == 503
+    assert refused.value.response.headers["retry-after"] == "2"
+    backend.is_away = False
+    await (await waiting_hub.wire.connect(endpoint)).confirmed()
+
+
+@as_served
+async def test_who_cannot_be_brought_up_to_date_is_sent_away_to_come_back(
+    waiting_hub: RunningHub, backend: WaitingBackend
+) -> None:
+    """Guarantee 1: told that sync is lost, and not left with what it shows."""
+    endpoint = await endpoint_of(waiting_hub, "Viewer")
+    backend.holds_load = True
+    viewer = await (await waiting_hub.wire.connect(endpoint)).confirmed()
+    backend.is_away = True
+    backend.gate.set()
+    assert await viewer.close_code() == 1001
+    backend.is_away = False
+    await (await waiting_hub.wire.connect(endpoint)).confirmed()
+
+
+async def test_requests_get_503_while_the_backend_is_away(
+    waiting_hub: RunningHub, backend: WaitingBackend
+) -> None:
+    """SUB-13, EVT-03: with the time after which to come back; never a 202 that was not kept."""
+    await waiting_hub.wire.join(TOPIC, ALL_EVENTS)
+    backend.is_away = True
+    for answer in (await waiting_hub.wire.post(open_request()), await waiting_hub.wire.get(TOPIC)):
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+    ready = await waiting_hub.wire.http.get(f"{waiting_hub.origin}/readyz")
+    alive = await waiting_hub.wire.http.get(f"{waiting_hub.origin}/livez")
+    assert (ready.status_code, alive.status_code) == (503, 200)
+    backend.is_away = False
+    ready = await waiting_hub.wire.http.get(f"{waiting_hub.origin}/readyz")
+    assert ready.status_code == 200
+
+
+# The hub without a socket between
+
+
+@pytest.fixture
+def memory() -> WaitingBackend:
+    return WaitingBackend()
+
+
+@pytest.fixture
+def hub(memory: WaitingBackend) -> Hub:
+    return Hub(memory, Fanout(ChannelRules()), rules=HubRules(), clock=SystemClock())
+
+
+async def admitted(hub: Hub) -> Subscription:
+    """A subscription whose socket is about to be opened."""
+    asked = SubscriptionRequest(
+        is_unsubscribe=False,
+        topic=TOPIC,
+        events=EVENTS,
+        lease_seconds=None,
+        endpoint_id="",
+        subscriber_name="Viewer",
+    )
+    found = await hub.find(await hub.subscribe(asked, ANYBODY))
+    assert found is not None
+    record = await hub.admit(found)
+    assert record is not None
+    return record
+
+
+async def test_an_end_between_admission_and_socket_is_told(
+    hub: Hub, memory: WaitingBackend
+) -> None:
+    """UNS-03, guarantee 5: it was announced when there was no channel yet."""
+    record = await admitted(hub)
+    await memory.end(record.endpoint_id, CloseReason.UNSUBSCRIBED)
+    inbox = Inbox()
+    await hub.bring_up_to_date(hub.attach(record, inbox))
+    assert inbox.told == ["subscribe", "denied"]
+    assert inbox.reason is CloseReason.NOT_KNOWN
+
+
+async def test_rights_that_were_taken_away_meanwhile_are_gone(
+    hub: Hub, memory: WaitingBackend
+) -> None:
+    """SUB-11: what a re-subscribe no longer grants does not come."""
+    record = await admitted(hub)
+    await memory.replace(replace(record, events={"syncerror": "SyncError"}))
+    inbox = Inbox()
+    await hub.bring_up_to_date(hub.attach(record, inbox))
+    assert value(inbox.frames[-1])["hub.events"] == "SyncError"
+    await hub.request_change(open_case(), ANYBODY)
+    assert inbox.told == ["subscribe", "subscribe"]
+
+
+async def test_a_renewal_is_not_undone_by_an_admission(hub: Hub, memory: WaitingBackend) -> None:
+    """SUB-11: the record that was found is replaced, and no newer one."""
+    record = await admitted(hub)
+    assert await memory.replace(replace(record, subscriber_name="renewed"))
+    assert not await memory.replace(record, announce=False, known=record)
+    newest = await hub.admit(record)
+    assert newest is not None
+    assert newest.subscriber_name == "renewed"
+
+
+@pytest.mark.parametrize(
+    ("told", "frames", "reason"),
+    [
+        (SubscriptionMoved, [], CloseReason.REPLACED),
+        (SyncLost, [], CloseReason.RECONNECT),
+        (partial(SyncLost, is_gone=True), ["denied"], CloseReason.NOT_KNOWN),
+    ],
+)
+async def test_what_other_processes_cause(
+    hub: Hub, memory: WaitingBackend, told: type[Envelope], frames: list[str], reason: CloseReason
+) -> None:
+    """D-44, guarantee 3: a joined endpoint is one process's; what was missed needs a new start."""
+    record = await admitted(hub)
+    inbox = Inbox()
+    await hub.bring_up_to_date(hub.attach(record, inbox))
+    where = (TOPIC, record.endpoint_id) if told is SubscriptionMoved else (TOPIC,)
+    hub._delivering.take(told(*where))
+    assert inbox.told == ["subscribe", *frames]
+    assert inbox.reason is reason
+    await hub.settle()
+    is_over = await memory.find(record.endpoint_id) is None
+    assert is_over == (reason is CloseReason.NOT_KNOWN)
+    assert not hub._delivering.has_channels(TOPIC)
