@@ -54,6 +54,12 @@ WRONG = [
     ("hub_path", "api"),
     ("hub_path", "/api/"),
     ("backend", "postgres://x"),
+    ("backend", "redis://"),
+    ("backend", "redis://127.0.0.1/zero"),
+    ("backend", "redis://127.0.0.1:0"),
+    ("backend", "redis+cluster://127.0.0.1"),
+    ("backend", "unix://"),
+    ("redis_timeout_seconds", "0"),
     ("auth", "basic"),
     ("allow_insecure", "perhaps"),
     ("profile", "IRA"),
@@ -382,3 +388,18 @@ def test_an_unknown_variable_that_is_near_to_none() -> None:
 def test_every_setting_says_what_it_is_good_for() -> None:
     """It is the help of its flag."""
     assert [it.name for it in fields(Settings) if len(it.metadata["help"]) < 10] == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "memory://",
+        "redis://127.0.0.1",
+        "redis://user:secret@redis.example:6380/2",
+        "rediss://redis.example/0?ssl_ca_certs=/etc/ca.pem",
+        "unix:///run/valkey.sock",
+    ],
+)
+def test_where_sessions_may_be_kept(url: str) -> None:
+    """SUB-13: one process, or a server that several share."""
+    assert load_settings({"FHIRCAST_BACKEND": url}).backend == url

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
+from backend_runs import running
 from builders import NOON, TOPIC, after, judge, open_case
 from fhircast_hub.backends.base import (
     BackendLimits,
@@ -17,6 +18,7 @@ from fhircast_hub.backends.base import (
     published,
 )
 from fhircast_hub.backends.memory import MemoryBackend
+from fhircast_hub.backends.redis import RedisBackend, Server
 from fhircast_hub.protocol.channel_state import CloseReason
 from fhircast_hub.protocol.errors import LimitReached
 from fhircast_hub.protocol.session import Accepted, Decision, Session
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from fhircast_hub.backends.base import Backend, Envelope
+    from redis_server import RedisServer
 
 
 class MakeBackend(Protocol):
@@ -35,19 +38,26 @@ class MakeBackend(Protocol):
     async def __call__(self, **limits: float) -> Backend: ...
 
 
-async def make_memory(limits: BackendLimits) -> Backend:
+def make_memory(_request: pytest.FixtureRequest, limits: BackendLimits) -> Backend:
     return MemoryBackend(limits)
 
 
-BACKENDS = {"memory": make_memory}
+def make_redis(request: pytest.FixtureRequest, limits: BackendLimits) -> Backend:
+    redis_server: RedisServer = request.getfixturevalue("redis_server")
+    return RedisBackend(Server(redis_server.url), limits)
+
+
+BACKENDS = {"memory": make_memory, "redis": make_redis}
 
 
 @pytest.fixture(params=BACKENDS)
-async def make(request: pytest.FixtureRequest) -> MakeBackend:
-    async def make_backend(**limits: float) -> Backend:
-        return await BACKENDS[request.param](BackendLimits(**limits))  # type: ignore[arg-type]  # whole numbers where it wants them
+async def make(request: pytest.FixtureRequest) -> AsyncIterator[MakeBackend]:
+    async with running() as run:
 
-    return make_backend
+        async def make_backend(**limits: float) -> Backend:
+            return run(BACKENDS[request.param](request, BackendLimits(**limits)))  # type: ignore[arg-type]  # whole numbers where it wants them
+
+        yield make_backend
 
 
 @pytest.fixture
@@ -86,12 +96,17 @@ class Ear:
     def take(self, envelope: Envelope) -> None:
         self.heard.append(envelope)
 
+    def has_channels(self, topic: str) -> bool:
+        return True
+
 
 @asynccontextmanager
-async def listening(backend: Backend) -> AsyncIterator[list[Envelope]]:
+async def listening(backend: Backend, *topics: str) -> AsyncIterator[list[Envelope]]:
     """Gather what is published inside the block; complete once the block is left."""
     ear = Ear()
     backend.listen(ear)
+    for topic in topics or (TOPIC,):
+        await backend.follow(topic)
     yield ear.heard
     await backend.close()
 
@@ -175,7 +190,7 @@ async def test_of_many_that_race_one_wins_each_time(backend: Backend) -> None:
 
 async def test_topics_do_not_touch_each_other(backend: Backend) -> None:
     """Guarantee 2: order is per topic; sessions are apart."""
-    async with listening(backend) as heard:
+    async with listening(backend, "a", "b") as heard:
         for topic in ("a", "b"):
             await backend.make_topic(topic, "v0", now=NOON)
             revision, decision = await decided(backend, 1, topic)

@@ -38,8 +38,8 @@ def test_a_preset_is_planned_with_what_was_assumed(preset: str) -> None:
     assert COSTS.source.split(",")[0] in " ".join(done.output.split())
 
 
-def test_a_country_is_told_that_several_processes_are_not_there_yet() -> None:
-    assert "does not have yet" in run("--workstations", "20000").output
+def test_a_country_is_told_that_several_processes_are_a_projection() -> None:
+    assert "are projections" in run("--workstations", "20000").output
 
 
 def test_one_process_is_planned_if_asked_for_and_its_risk_told() -> None:

@@ -63,7 +63,17 @@ class Settings:
         "x-forwarded",
         "forwarded",
     )
-    backend: str = _setting("memory://", "Where sessions are kept.", kind="backend")
+    backend: str = _setting(
+        "memory://",
+        "Where sessions are kept: memory://, or redis://, rediss:// or unix:// for several hubs.",
+        kind="backend",
+    )
+    redis_timeout_seconds: float = _seconds(
+        2, "Time for Redis to answer, before a request gets 503.", least=0.05
+    )
+    redis_away_seconds: float = _seconds(
+        10, "How long Redis may be away before subscribers are told to connect again.", least=0.05
+    )
     auth: str = _choice("none", "How callers prove who they are.", "none", "jwt", "introspection")
     allow_insecure: bool = _setting(
         False, "Allow auth none, and http, on an address that is not loopback.", kind="switch"

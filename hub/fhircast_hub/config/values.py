@@ -47,8 +47,8 @@ def parse_value(variable: str, text: str, metadata: Mapping[str, Any]) -> Any:
             if text and not is_secure_url(text):
                 raise SettingError(variable, text, SECURE_URL)
         case "backend":
-            if text != "memory://":
-                raise SettingError(variable, text, "memory://")
+            if not _is_backend(text):
+                raise SettingError(variable, text, _BACKENDS)
         case _:
             pass
     return text
@@ -67,6 +67,22 @@ def is_secure_url(text: str) -> bool:
     if not host or it.username is not None or it.fragment or not text.isprintable() or " " in text:
         return False
     return it.scheme == "https" or (it.scheme == "http" and is_loopback(host))
+
+
+_BACKENDS = "memory://, redis://HOST:PORT/DATABASE, rediss://… (TLS) or unix:///PATH"
+
+
+def _is_backend(text: str) -> bool:
+    try:
+        it = urlsplit(text)
+        has_port = it.port != 0
+    except ValueError:
+        return False
+    if it.scheme == "unix":
+        return it.path.startswith("/") and not it.hostname
+    database = it.path.removeprefix("/")
+    is_redis = it.scheme in {"redis", "rediss"} and bool(it.hostname) and has_port
+    return text == "memory://" or (is_redis and (not database or database.isdecimal()))
 
 
 def _parse_list(

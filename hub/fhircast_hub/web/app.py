@@ -14,6 +14,7 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from fhircast_hub.backends.base import Backend, BackendLimits
 from fhircast_hub.backends.memory import MemoryBackend
 from fhircast_hub.clock import Clock, SystemClock
+from fhircast_hub.config import SettingError, variable_of
 from fhircast_hub.fanout import Fanout
 from fhircast_hub.hub import Hub, HubRules
 from fhircast_hub.protocol.channel import ChannelRules
@@ -57,7 +58,7 @@ def create_app(
     clock = clock or SystemClock()
     recorder = make_recorder(settings, clock)
     auditing = Auditing(recorder, clock)
-    backend = backend or MemoryBackend(_backend_limits(settings))
+    backend = backend or _backend_of(settings)
     hub = Hub(
         backend,
         Fanout(_channel_rules(settings), Derive(settings.derive)),
@@ -152,6 +153,23 @@ def _behind_proxies(settings: Settings) -> list[Middleware]:
     trusted = TrustedProxies(settings.trusted_proxies)
     is_forwarded = settings.forwarded_header == "forwarded"
     return [Middleware(ClientBehindProxy, trusted, is_forwarded=is_forwarded)]
+
+
+def _backend_of(settings: Settings) -> Backend:
+    limits = _backend_limits(settings)
+    if settings.backend == "memory://":
+        return MemoryBackend(limits)
+    try:
+        # Imported here: what it needs is not installed where nobody asks for it.
+        from fhircast_hub.backends.redis import RedisBackend, Server
+    except ImportError:
+        raise SettingError(
+            variable_of("backend"),
+            settings.backend,
+            "memory://, as fhircast-hub[redis] is not installed",
+        ) from None
+    server = Server(settings.backend, settings.redis_timeout_seconds, settings.redis_away_seconds)
+    return RedisBackend(server, limits)
 
 
 def _backend_limits(settings: Settings) -> BackendLimits:

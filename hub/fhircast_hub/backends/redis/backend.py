@@ -1,0 +1,285 @@
+"""The backend over Redis; see `Backend` for the contract."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from fhircast_hub.backends.base import SubscriptionMoved, SyncLost, published
+from fhircast_hub.backends.redis import keys, scripts
+from fhircast_hub.backends.redis.commands import Commands
+from fhircast_hub.backends.redis.encoding import (
+    FORMAT,
+    UnknownFormat,
+    decode_envelope,
+    encode_envelope,
+)
+from fhircast_hub.backends.redis.fields import Kept, changes_to, read_session
+from fhircast_hub.backends.redis.hearing import Hearing
+from fhircast_hub.backends.redis.memo import Memo
+from fhircast_hub.backends.redis.records import Records
+from fhircast_hub.backends.redis.times import LONGEST, Times
+from fhircast_hub.protocol.errors import LimitReached, Unavailable
+from fhircast_hub.protocol.session import Session
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from fhircast_hub.backends.base import BackendLimits, Envelope, Listener
+    from fhircast_hub.backends.redis.place import Place
+    from fhircast_hub.backends.redis.server import Server
+    from fhircast_hub.protocol.channel_state import CloseReason
+    from fhircast_hub.protocol.session import Decision
+    from fhircast_hub.protocol.subscription import Subscription
+
+logger = logging.getLogger(__name__)
+
+_SWEPT_AT_ONCE = 100
+"""Sessions and records that one look takes away; there is another look soon."""
+
+_MAKE_ATTEMPTS = 5
+"""For a session that expires while it is looked at."""
+
+_REFUSALS = {
+    b"topics": ("hub.topic: the hub holds as many topics as it may", "D-40, FHIRCAST_MAX_TOPICS"),
+    b"topics of holder": (
+        "hub.topic: this token's holder has made as many topics as it may",
+        "FHIRCAST_MAX_TOPICS_PER_TOKEN",
+    ),
+    b"records of holder": (
+        "hub.topic: this token's holder has as many subscriptions as it may",
+        "FHIRCAST_MAX_SUBSCRIPTIONS_PER_TOKEN",
+    ),
+}
+
+
+class RedisBackend:
+    """Sessions and subscriptions in Redis, shared by all processes that are given the same server.
+
+    Args:
+        server: Where it is, and how patient to be with it.
+        limits: Bounds; the same at all processes.
+    """
+
+    is_immediate = False
+    is_shared = True
+
+    def __init__(self, server: Server, limits: BackendLimits) -> None:
+        self._limits = limits
+        self._node = secrets.token_hex(8)
+        self._times = Times(limits.topic_idle_seconds)
+        self._commands = Commands(server)
+        self._hearing = Hearing(server, self._commands, self)
+        self._records = Records(self._commands, self._times, limits)
+        self._memo = Memo()
+        self._listener: Listener | None = None
+        self._is_closed = asyncio.Event()
+
+    @property
+    def is_available(self) -> bool:
+        """See `Backend.is_available`."""
+        return self._commands.is_up and self._hearing.is_up
+
+    async def run(self) -> None:
+        """See `Backend.run`."""
+        async with asyncio.TaskGroup() as tasks:
+            serving = [tasks.create_task(it.run()) for it in (self._commands, self._hearing)]
+            await self._is_closed.wait()
+            for it in serving:
+                it.cancel()
+
+    async def make_topic(
+        self, topic: str, version_id: str, *, now: datetime, holder: str = ""
+    ) -> Session:
+        """See `Backend.make_topic`."""
+        self._times.told(now)
+        for _ in range(_MAKE_ATTEMPTS):
+            made = await self._make(topic, version_id, holder)
+            if made is not None:
+                return made
+            known = await self.load(topic)
+            if known is not None:
+                return known
+        raise Unavailable("hub.topic: the session has just expired", rule="D-40")
+
+    async def _make(self, topic: str, version_id: str, holder: str) -> Session | None:
+        """Make a session and return it, None if there is one."""
+        it, life = keys.of_topic(topic), secrets.token_hex(8)
+        limits = self._limits
+        answer = await self._commands.run_script(
+            scripts.MAKE_TOPIC,
+            it.session,
+            keys.TOPICS,
+            keys.topics_of_holder(holder),
+            keys.records_of_holder(holder),
+            it.tag,
+            life,
+            FORMAT,
+            version_id,
+            holder,
+            self._times.now,
+            limits.max_topics,
+            limits.max_topics_per_holder,
+            limits.max_subscriptions_per_holder,
+            self._times.session_life(),
+            int(LONGEST.total_seconds() * 1000),
+        )
+        if answer in _REFUSALS:
+            reason, rule = _REFUSALS[answer]
+            raise LimitReached(reason, rule=rule)
+        if answer != b"made":
+            return None
+        made = Session(topic, version_id)
+        self._memo.note(topic, Kept(life.encode(), made, {}))
+        return made
+
+    async def load(self, topic: str) -> Session | None:
+        """See `Backend.load`."""
+        kept = await self._load(topic)
+        return kept.session if kept is not None else None
+
+    async def _load(self, topic: str) -> Kept | None:
+        known = self._memo.find(topic)
+        life, revision = (known.life, known.session.revision) if known else (b"", -1)
+        key = keys.of_topic(topic).session
+        answer = await self._commands.run_script(scripts.LOAD, key, life, revision)
+        if answer is None:
+            self._memo.forget(topic)
+            return None
+        if answer == 1:
+            return known
+        fields = dict(zip(answer[::2], answer[1::2], strict=True))
+        kept = read_session(topic, fields)
+        self._memo.note(topic, kept)
+        return kept
+
+    async def commit(self, topic: str, revision: int, decision: Decision) -> bool:
+        """See `Backend.commit`."""
+        kept = self._memo.find(topic)
+        if kept is None or kept.session.revision != revision:
+            kept = await self._load(topic)
+        after = decision.session
+        if kept is None or kept.session.revision != revision or decision.broadcast is None:
+            return False
+        if not after.remembered.follows(kept.session.remembered):
+            return False  # decided on another session, that had the same topic and revision
+        it, changes = keys.of_topic(topic), changes_to(kept, after)
+        put = [part for pair in changes.fields.items() for part in pair]
+        number = await self._commands.run_script(
+            scripts.COMMIT,
+            it.session,
+            it.channel,
+            kept.life,
+            revision,
+            self._times.session_life(),
+            encode_envelope(published(topic, decision)),
+            len(put),
+            *put,
+            *changes.gone,
+        )
+        if not number:
+            return False
+        kept.places.update(changes.places)
+        self._memo.note(topic, Kept(kept.life, after, kept.places))
+        return True
+
+    def listen(self, listener: Listener) -> None:
+        """See `Backend.listen`."""
+        self._listener = listener
+
+    async def follow(self, topic: str) -> None:
+        """See `Backend.follow`."""
+        await self._hearing.follow(topic)
+
+    async def add(self, subscription: Subscription) -> None:
+        """See `Backend.add`."""
+        await self._records.add(subscription)
+
+    async def replace(
+        self,
+        subscription: Subscription,
+        *,
+        announce: bool = True,
+        known: Subscription | None = None,
+    ) -> bool:
+        """See `Backend.replace`."""
+        it = subscription
+        moved = None if announce else SubscriptionMoved(it.topic, it.endpoint_id)
+        number = await self._records.replace(it, known=known, moved=moved, node=self._node)
+        place = self._hearing.place_of(it.topic)
+        if number and not announce and place is not None:
+            place.note_join(it.endpoint_id, number)
+        return number > 0
+
+    async def find(self, endpoint_id: str) -> Subscription | None:
+        """See `Backend.find`."""
+        return await self._records.find(endpoint_id)
+
+    async def of_topic(self, topic: str) -> tuple[Subscription, ...]:
+        """See `Backend.of_topic`."""
+        return await self._records.of_topic(topic)
+
+    async def end(self, endpoint_id: str, reason: CloseReason) -> bool:
+        """See `Backend.end`."""
+        return await self._records.end(endpoint_id, reason)
+
+    async def expire(self, now: datetime) -> None:
+        """See `Backend.expire`; while Redis is away nothing expires, and the next look is soon."""
+        self._times.told(now)
+        if not self._commands.is_up:
+            return
+        self._hearing.leave_unused()
+        await self._records.expire(_SWEPT_AT_ONCE)
+        latest = self._times.idle_since
+        found = await self._commands.ask(
+            "ZRANGEBYSCORE", keys.TOPICS, "-inf", latest, "LIMIT", 0, _SWEPT_AT_ONCE
+        )
+        for tag in found:
+            await self._drop(tag.decode(), latest)
+
+    async def _drop(self, tag: str, latest: int) -> None:
+        it = keys.of_tag(tag)
+        holder = await self._commands.ask("HGET", it.session, "holder") or b""
+        by_holder = keys.topics_of_holder(holder.decode())
+        await self._commands.run_script(
+            scripts.DROP_TOPIC, it.session, it.records, keys.TOPICS, by_holder, tag, latest
+        )
+
+    async def close(self) -> None:
+        """See `Backend.close`."""
+        if self._hearing.is_up:
+            with suppress(Unavailable):  # then nothing more can be heard
+                await self._hearing.catch_up()
+        self._listener = None
+        self._is_closed.set()
+
+    # See `hearing.Ear`.
+
+    def needs(self, topic: str) -> bool:
+        """See `Ear.needs`."""
+        return self._listener is not None and self._listener.has_channels(topic)
+
+    def take(self, topic: str, place: Place, payload: bytes) -> None:
+        """See `Ear.take`."""
+        try:
+            envelope, node = decode_envelope(topic, payload)
+        except UnknownFormat:
+            logger.error("what another process published is not understood: is it another version?")
+            self.missed(topic, is_gone=False)
+            return
+        if isinstance(envelope, SubscriptionMoved):
+            is_own, number = node == self._node, place.number
+            if not place.is_moved(envelope.endpoint_id, number, is_own=is_own):
+                return
+        self._hand_on(envelope)
+
+    def missed(self, topic: str, *, is_gone: bool) -> None:
+        """See `Ear.missed`."""
+        self._hand_on(SyncLost(topic, is_gone))
+
+    def _hand_on(self, envelope: Envelope) -> None:
+        if self._listener is not None:
+            self._listener.take(envelope)

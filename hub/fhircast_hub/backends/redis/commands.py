@@ -1,0 +1,169 @@
+"""Commands and their answers over one line, as many at a time as are wanted."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from math import inf
+from typing import TYPE_CHECKING, Any
+
+from redis.exceptions import NoScriptError, ResponseError
+
+from fhircast_hub.backends.redis.line import MAX_WAITING, Line
+from fhircast_hub.backends.redis.scripts import ALL
+from fhircast_hub.backends.redis.server import Lost
+from fhircast_hub.protocol.errors import Unavailable
+
+if TYPE_CHECKING:
+    from fhircast_hub.backends.redis.scripts import Script
+    from fhircast_hub.backends.redis.server import Server
+
+logger = logging.getLogger(__name__)
+
+_ASKED_AT_ONCE = 500
+"""Commands of one caller that are sent without waiting for answers."""
+
+
+class Commands:
+    """Sends commands, and hands each answer to who waits for it.
+
+    The server answers in the order of the commands, so who waits is a queue and nothing else. An
+    answer that does not come in time ends the connection: behind it the server is not to be
+    trusted, and the others' answers would come late too.
+    """
+
+    def __init__(self, server: Server) -> None:
+        self._timeout = server.timeout_seconds
+        self._line = Line(server, self)
+        self._awaited: deque[asyncio.Future[Any]] = deque()
+        self._is_up = asyncio.Event()
+        self._down_since = inf
+
+    @property
+    def is_up(self) -> bool:
+        """Whether commands are answered."""
+        return self._is_up.is_set()
+
+    async def run(self) -> None:
+        """Serve until cancelled."""
+        self._down_since = asyncio.get_running_loop().time()
+        await self._line.run()
+
+    async def run_script(self, script: Script, *arguments: bytes | str | int) -> Any:
+        """Run a script with its keys and arguments.
+
+        Raises:
+            Unavailable: The server is away or refuses. If it broke off, whether the script ran is
+                not known.
+        """
+        try:
+            return await self._ask("EVALSHA", script.sha, script.keys, *arguments)
+        except NoScriptError:
+            pass
+        except ResponseError as refusal:
+            raise _refused(refusal) from None
+        # Forgotten by the server while the line stands.
+        return await self.ask("EVAL", script.source, script.keys, *arguments)
+
+    async def ask(self, *command: bytes | str | int) -> Any:
+        """Send a command and return the answer.
+
+        Raises:
+            Unavailable: The server is away or refuses.
+        """
+        try:
+            return await self._ask(*command)
+        except ResponseError as refusal:
+            raise _refused(refusal) from None
+
+    async def ask_all(self, commands: list[tuple[bytes | str | int, ...]]) -> list[Any]:
+        """Send many commands and return their answers.
+
+        Raises:
+            Unavailable: The server is away or refuses.
+        """
+        answers: list[Any] = []
+        for start in range(0, len(commands), _ASKED_AT_ONCE):
+            part = commands[start : start + _ASKED_AT_ONCE]
+            answers += await asyncio.gather(*[self.ask(*it) for it in part])
+        return answers
+
+    async def _ask(self, *command: bytes | str | int) -> Any:
+        now = asyncio.get_running_loop().time()
+        try:
+            if not self._is_up.is_set():
+                # A short break is waited for; in a long one nobody waits.
+                async with asyncio.timeout_at(min(now, self._down_since) + self._timeout):
+                    await self._is_up.wait()
+            waiting = self._send(*command)
+            async with asyncio.timeout_at(now + self._timeout):
+                return await waiting
+        except TimeoutError:
+            if self._is_up.is_set():
+                logger.warning("Redis did not answer in time")
+                self._line.cut()
+        except (Lost, OverflowError):
+            pass
+        raise away()
+
+    def _send(self, *command: bytes | str | int) -> asyncio.Future[Any]:
+        if len(self._awaited) >= MAX_WAITING:
+            raise OverflowError
+        self._line.send(*command)
+        waiting = asyncio.get_running_loop().create_future()
+        self._awaited.append(waiting)
+        return waiting
+
+    # See `Talker`.
+
+    async def greet(self) -> None:
+        """Bring the scripts, which a server that was restarted does not have."""
+        loading = [self._send("SCRIPT", "LOAD", it.source) for it in ALL]
+        try:
+            async with asyncio.timeout(self._timeout):
+                await asyncio.gather(*loading)
+        except (ResponseError, TimeoutError) as error:
+            logger.warning("Redis does not take scripts: %s", _kind_of(error))
+            # As with a connection that is refused, not at once again.
+            await asyncio.sleep(self._timeout)
+            raise Lost from None
+        self._is_up.set()
+
+    def heard(self, answer: Any) -> None:
+        """An answer came, for whoever waits longest."""
+        waiting = self._awaited.popleft()
+        if waiting.done():
+            return  # who asked has given up
+        if isinstance(answer, ResponseError):
+            waiting.set_exception(answer)
+        else:
+            waiting.set_result(answer)
+
+    def hung_up(self) -> None:
+        """Nobody gets an answer any more."""
+        if self._is_up.is_set():
+            self._down_since = asyncio.get_running_loop().time()
+        self._is_up.clear()
+        awaited, self._awaited = self._awaited, deque()
+        for waiting in awaited:
+            if not waiting.done():
+                waiting.set_exception(Lost())
+                waiting.exception()  # whoever has given up on it leaves nothing to be told
+
+
+def away() -> Unavailable:
+    """Return the error for a server that cannot be reached."""
+    return Unavailable("the sessions cannot be reached; retry with the same id", rule="D-28")
+
+
+def _refused(refusal: ResponseError) -> Unavailable:
+    logger.error("Redis refused a command: %s", _kind_of(refusal))
+    return away()
+
+
+def _kind_of(error: Exception) -> str:
+    """Return the code of an error, such as OOM or READONLY; its text may hold what we sent."""
+    code = str(error).partition(" ")[0]
+    is_code = code.isascii() and code.isupper() and code.isalpha()
+    return code if is_code else type(error).__name__

@@ -1,0 +1,187 @@
+"""The records of subscriptions: by topic and by endpoint, and when they expire."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from fhircast_hub.backends.base import SubscriptionEnded, SubscriptionReplaced
+from fhircast_hub.backends.redis import keys, scripts
+from fhircast_hub.backends.redis.encoding import decode_record, encode_envelope, encode_record
+from fhircast_hub.backends.redis.times import milliseconds
+from fhircast_hub.protocol.channel_state import CloseReason
+from fhircast_hub.protocol.errors import LimitReached, Unavailable
+
+if TYPE_CHECKING:
+    from fhircast_hub.backends.base import BackendLimits, SubscriptionMoved
+    from fhircast_hub.backends.redis.commands import Commands
+    from fhircast_hub.backends.redis.times import Times
+    from fhircast_hub.protocol.subscription import Subscription
+
+_REPLACE_ATTEMPTS = 50
+"""For a record that others replace at the same time; each attempt lost means another one won."""
+
+
+class Records:
+    """The subscriptions of all topics.
+
+    A record is kept behind its place among those of its topic: "12 …".
+    """
+
+    def __init__(self, commands: Commands, times: Times, limits: BackendLimits) -> None:
+        self._commands = commands
+        self._times = times
+        self._limits = limits
+
+    async def add(self, it: Subscription) -> None:
+        """See `Backend.add`."""
+        topic = keys.of_topic(it.topic)
+        answer = await self._commands.run_script(
+            scripts.ADD,
+            topic.session,
+            topic.records,
+            keys.of_endpoint(it.endpoint_id),
+            keys.TOPICS,
+            keys.RECORDS,
+            keys.records_of_holder(it.subject),
+            topic.tag,
+            it.endpoint_id,
+            encode_record(it),
+            milliseconds(it.expires_at),
+            it.subject,
+            self._limits.max_subscribers_per_topic,
+            self._limits.max_subscriptions_per_holder,
+            self._times.record_life(it.expires_at),
+            self._times.session_life(it.expires_at),
+        )
+        if answer == b"gone":
+            raise Unavailable("hub.topic: the session has just expired", rule="D-40")
+        if answer == b"records":
+            raise LimitReached(
+                "hub.topic: the session has as many subscribers as it may",
+                rule="2.4, FHIRCAST_MAX_SUBSCRIBERS_PER_TOPIC",
+            )
+        if answer == b"records of holder":
+            raise LimitReached(
+                "hub.topic: this token's holder has as many subscriptions as it may",
+                rule="FHIRCAST_MAX_SUBSCRIPTIONS_PER_TOKEN",
+            )
+
+    async def find(self, endpoint_id: str) -> Subscription | None:
+        """See `Backend.find`."""
+        kept = await self._kept(endpoint_id)
+        return _read(kept) if kept is not None else None
+
+    async def of_topic(self, topic: str) -> tuple[Subscription, ...]:
+        """See `Backend.of_topic`."""
+        kept = await self._commands.ask("HVALS", keys.of_topic(topic).records)
+        return tuple(map(_read, sorted(kept, key=_place)))
+
+    async def replace(
+        self,
+        it: Subscription,
+        *,
+        known: Subscription | None,
+        moved: SubscriptionMoved | None,
+        node: str,
+    ) -> int:
+        """Replace a record, and publish that it was replaced, or moved to a process.
+
+        Returns:
+            The number of what was published, 0 if there is no such record, or not the known one.
+        """
+        for _ in range(_REPLACE_ATTEMPTS):
+            kept = await self._kept(it.endpoint_id)
+            if kept is None:
+                return 0
+            old = _read(kept)
+            if known not in (None, old):
+                return 0
+            newly = frozenset(it.events) - frozenset(old.events)
+            envelope = moved or SubscriptionReplaced(it, newly)
+            number = await self._replace(kept, it, encode_envelope(envelope, node))
+            if number:
+                return number
+        raise Unavailable("the subscription changes too often; retry", rule="2.4")
+
+    async def end(self, endpoint_id: str, reason: CloseReason) -> bool:
+        """See `Backend.end`."""
+        it = await self.find(endpoint_id)
+        return it is not None and await self._end(it.topic, it.subject, endpoint_id, reason)
+
+    async def expire(self, most: int) -> None:
+        """Forget records whose time is over, and publish their ends."""
+        due = await self._commands.ask(
+            "ZRANGEBYSCORE", keys.RECORDS, "-inf", self._times.now, "LIMIT", 0, most
+        )
+        await asyncio.gather(*[self._expire(*it.decode().split(" ", 1)) for it in due])
+
+    async def _expire(self, tag: str, endpoint_id: str) -> None:
+        """Forget one record, also if no more than its place in the list of all is left."""
+        kept = await self._commands.ask("HGET", keys.of_tag(tag).records, endpoint_id)
+        subject = _read(kept).subject if kept is not None else ""
+        await self._run_end(tag, subject, endpoint_id, CloseReason.LEASE_ENDED, only_expired=True)
+
+    async def _end(self, topic: str, subject: str, endpoint_id: str, reason: CloseReason) -> bool:
+        tag = keys.of_topic(topic).tag
+        return await self._run_end(tag, subject, endpoint_id, reason, only_expired=False)
+
+    async def _run_end(
+        self, tag: str, subject: str, endpoint_id: str, reason: CloseReason, *, only_expired: bool
+    ) -> bool:
+        topic = keys.of_tag(tag)
+        number = await self._commands.run_script(
+            scripts.END,
+            topic.session,
+            topic.records,
+            keys.of_endpoint(endpoint_id),
+            topic.channel,
+            keys.TOPICS,
+            keys.RECORDS,
+            keys.records_of_holder(subject),
+            tag,
+            endpoint_id,
+            self._times.now,
+            encode_envelope(SubscriptionEnded("", endpoint_id, reason)),  # who hears knows where
+            int(only_expired),
+        )
+        return bool(number)
+
+    async def _replace(self, kept: bytes, it: Subscription, payload: bytes) -> int:
+        topic = keys.of_topic(it.topic)
+        number: int = await self._commands.run_script(
+            scripts.REPLACE,
+            topic.session,
+            topic.records,
+            keys.of_endpoint(it.endpoint_id),
+            topic.channel,
+            keys.TOPICS,
+            keys.RECORDS,
+            keys.records_of_holder(it.subject),
+            topic.tag,
+            it.endpoint_id,
+            kept,
+            encode_record(it),
+            milliseconds(it.expires_at),
+            payload,
+            it.subject,
+            self._times.record_life(it.expires_at),
+            self._times.session_life(it.expires_at),
+        )
+        return number
+
+    async def _kept(self, endpoint_id: str) -> bytes | None:
+        tag = await self._commands.ask("GET", keys.of_endpoint(endpoint_id))
+        if tag is None:
+            return None
+        records = keys.of_tag(tag.decode()).records
+        kept: bytes | None = await self._commands.ask("HGET", records, endpoint_id)
+        return kept
+
+
+def _place(kept: bytes) -> int:
+    return int(kept.partition(b" ")[0])
+
+
+def _read(kept: bytes) -> Subscription:
+    return decode_record(kept.partition(b" ")[2])

@@ -1,0 +1,42 @@
+"""The scripts, each with the digest under which the server keeps it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from importlib.resources import files
+
+_FOLDER = files(__package__) / "lua"
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """One atomic step.
+
+    Attributes:
+        source: Its text.
+        sha: Its digest.
+        keys: How many of its arguments are keys.
+    """
+
+    source: str
+    sha: str
+    keys: int
+
+
+def _read(name: str, keys: int) -> Script:
+    source = "\n".join((_FOLDER / f"{it}.lua").read_text("utf-8") for it in ("common", name))
+    # The digest that the server itself makes; nothing is secured by it.
+    sha = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
+    return Script(source, sha, keys)
+
+
+MAKE_TOPIC = _read("make_topic", 4)
+LOAD = _read("load", 1)
+COMMIT = _read("commit", 2)
+ADD = _read("add", 6)
+REPLACE = _read("replace", 7)
+END = _read("end", 7)
+DROP_TOPIC = _read("drop_topic", 4)
+
+ALL = (MAKE_TOPIC, LOAD, COMMIT, ADD, REPLACE, END, DROP_TOPIC)
