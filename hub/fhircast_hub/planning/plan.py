@@ -155,8 +155,8 @@ def _warnings(
 ) -> Iterator[str]:
     if redis is not None:
         yield (
-            "several processes share sessions in Redis (FHIRCAST_BACKEND): figures for more than one "
-            "process are projections, not measurements"
+            "several processes share sessions in Redis (FHIRCAST_BACKEND): figures for more than "
+            "one process are projections, not measurements"
         )
     if size.processes == 1:
         yield (
