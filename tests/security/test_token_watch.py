@@ -67,6 +67,30 @@ class Holders(TokenHolders):
             await self.ended.put(it)
 
 
+class HoldersInAnOutage(TokenHolders):
+    """A ledger whose store is away."""
+
+    def __init__(self) -> None:
+        super().__init__(MemoryBackend(BackendLimits()))
+
+    async def end_tokens(self, token_ids: Iterable[str]) -> None:
+        raise Unavailable("away", rule="D-28")
+
+
+class Withdrawn(NoAuthentication):
+    """An issuer that has withdrawn everything."""
+
+    watch_seconds = 1.0
+
+    async def is_withdrawn(self, token_id: str) -> bool:
+        return True
+
+
+async def test_a_withdrawn_token_opens_nothing_while_the_store_is_away() -> None:
+    """CONF-06: that its end cannot be kept is no reason to let it in."""
+    assert await TokenWatch(HoldersInAnOutage(), Withdrawn()).has_ended("token")
+
+
 class Scripted(NoAuthentication):
     """A verifier with one token that it can judge at no time, or only with a fault."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter, deque
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from fhircast_hub.protocol.errors import Unavailable
@@ -59,9 +60,13 @@ class TokenWatch:
             return False
         async with self._connecting:
             try:
-                return await self._end_if_withdrawn(token_id)
+                is_withdrawn = await self._verifier.is_withdrawn(token_id)
             except Unavailable:
                 return False
+            if is_withdrawn:
+                with suppress(Unavailable):  # the socket gets nothing, whatever can be kept of it
+                    await self._holders.end_tokens([token_id])
+            return is_withdrawn
 
     async def _look(self) -> None:
         token_ids = await self._holders.token_ids()
@@ -86,11 +91,9 @@ class TokenWatch:
             except Exception as error:  # one token's fault is not the others'
                 _log_fault(error)
 
-    async def _end_if_withdrawn(self, token_id: str) -> bool:
-        ended = await self._verifier.is_withdrawn(token_id)
-        if ended:
+    async def _end_if_withdrawn(self, token_id: str) -> None:
+        if await self._verifier.is_withdrawn(token_id):
             await self._holders.end_tokens([token_id])
-        return ended
 
 
 def _log_fault(error: Exception) -> None:
