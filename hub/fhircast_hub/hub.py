@@ -14,7 +14,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from fhircast_hub.audit.recorder import Recorder
-from fhircast_hub.backends.base import SubscriptionEnded, SubscriptionReplaced
+from fhircast_hub.backends.base import SubscriptionEnded
 from fhircast_hub.clock import Clock, new_endpoint_id, new_id
 from fhircast_hub.delivering import Delivering
 from fhircast_hub.ended import LastKnown
@@ -276,7 +276,7 @@ class Hub:
         if record is None:
             return None
         link = self.attach(record, sink)
-        await self.bring_up_to_date(link)
+        await self.bring_up_to_date(link, record)
         return link
 
     async def admit(self, subscription: Subscription) -> Subscription | None:
@@ -316,16 +316,20 @@ class Hub:
         self._settling.conclude(consequence)
         return link
 
-    async def bring_up_to_date(self, link: Link) -> None:
+    async def bring_up_to_date(self, link: Link, record: Subscription) -> None:
         """Send the open contexts to a socket that was attached, and what came meanwhile.
 
         If the sessions cannot be reached it is closed, to come back.
+
+        Args:
+            link: Of the socket.
+            record: With which it was attached.
 
         Spec: 2.4; REP-01.
         """
         try:
             if not self._backend.is_immediate:
-                await self._see_changes(link)
+                await self._see_changes(link, record)
             await self._replay(link)
         except Unavailable:
             it = link.channel.subscription
@@ -362,19 +366,20 @@ class Hub:
             else:
                 self._fanout.end(it.topic, it.endpoint_id, CloseReason.SHUTDOWN)
 
-    async def _see_changes(self, link: Link) -> None:
-        """Deliver what became of a subscription after it was admitted and before it was attached.
+    async def _see_changes(self, link: Link, record: Subscription) -> None:
+        """See what became of a subscription after it was admitted and before it was attached.
 
-        It was told when there was no channel yet, and nobody tells it again.
+        An end, a renewal or a join elsewhere was told when there was no channel yet, and nobody
+        tells it again. Nor does anybody if the topic was no longer followed.
         """
-        known = link.channel.subscription
-        newest = await self._backend.find(known.endpoint_id)
+        topic, endpoint_id = record.topic, record.endpoint_id
+        await self._backend.follow(topic)
+        newest = await self._backend.find(endpoint_id)
         if newest is None:
-            over = SubscriptionEnded(known.topic, known.endpoint_id, CloseReason.NOT_KNOWN)
+            over = SubscriptionEnded(topic, endpoint_id, CloseReason.NOT_KNOWN)
             self._delivering.take(over)
-        elif link.channel.subscription is known and newest.events != known.events:
-            newly = frozenset(newest.events) - frozenset(known.events)
-            self._delivering.take(SubscriptionReplaced(newest, newly))
+        elif newest not in (record, link.channel.subscription):
+            self._fanout.let_go(topic, CloseReason.RECONNECT, endpoint_id)
 
     async def _replay(self, link: Link) -> None:
         """Bring a channel up to date, or end it: never leave it behind in silence."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import fhircast_hub.web.server
 import hub_server
 import pytest
-from builders import TOPIC, open_case, value
+from builders import TOPIC, open_case
 from fhircast_hub.backends.base import BackendLimits, SubscriptionMoved, SyncLost
 from fhircast_hub.backends.memory import MemoryBackend
 from fhircast_hub.clock import SystemClock
@@ -215,22 +215,23 @@ async def test_an_end_between_admission_and_socket_is_told(
     record = await admitted(hub)
     await memory.end(record.endpoint_id, CloseReason.UNSUBSCRIBED)
     inbox = Inbox()
-    await hub.bring_up_to_date(hub.attach(record, inbox))
+    await hub.bring_up_to_date(hub.attach(record, inbox), record)
     assert inbox.told == ["subscribe", "denied"]
     assert inbox.reason is CloseReason.NOT_KNOWN
 
 
-async def test_rights_that_were_taken_away_meanwhile_are_gone(
+async def test_who_was_renewed_or_joined_elsewhere_meanwhile_connects_again(
     hub: Hub, memory: WaitingBackend
 ) -> None:
-    """SUB-11: what a re-subscribe no longer grants does not come."""
+    """SUB-11, D-44: rights may be gone, or the endpoint be another process's."""
     record = await admitted(hub)
     await memory.replace(replace(record, events={"syncerror": "SyncError"}))
     inbox = Inbox()
-    await hub.bring_up_to_date(hub.attach(record, inbox))
-    assert value(inbox.frames[-1])["hub.events"] == "SyncError"
+    await hub.bring_up_to_date(hub.attach(record, inbox), record)
     await hub.request_change(open_case(), ANYBODY)
-    assert inbox.told == ["subscribe", "subscribe"]
+    assert inbox.told == ["subscribe"]
+    assert inbox.reason is CloseReason.RECONNECT
+    assert await memory.find(record.endpoint_id) is not None
 
 
 async def test_a_renewal_is_not_undone_by_an_admission(hub: Hub, memory: WaitingBackend) -> None:
@@ -241,6 +242,20 @@ async def test_a_renewal_is_not_undone_by_an_admission(hub: Hub, memory: Waiting
     newest = await hub.admit(record)
     assert newest is not None
     assert newest.subscriber_name == "renewed"
+
+
+async def test_who_comes_back_within_the_grace_gets_what_it_did_not_answer(hub: Hub) -> None:
+    """D-45: the channel is the same, though its record was renewed by the second join."""
+    record = await admitted(hub)
+    first, second = Inbox(), Inbox()
+    link = await hub.join(record, first)
+    assert link is not None
+    opened = open_case()
+    await hub.request_change(opened, ANYBODY)
+    hub.left(link, first, 1006)
+    assert await hub.join(record, second) is link
+    assert second.told == ["subscribe", opened.id]
+    assert second.reason is None
 
 
 @pytest.mark.parametrize(
@@ -257,7 +272,7 @@ async def test_what_other_processes_cause(
     """D-44, guarantee 3: a joined endpoint is one process's; what was missed needs a new start."""
     record = await admitted(hub)
     inbox = Inbox()
-    await hub.bring_up_to_date(hub.attach(record, inbox))
+    await hub.bring_up_to_date(hub.attach(record, inbox), record)
     where = (TOPIC, record.endpoint_id) if told is SubscriptionMoved else (TOPIC,)
     hub._delivering.take(told(*where))
     assert inbox.told == ["subscribe", *frames]

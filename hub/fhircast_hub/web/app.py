@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -15,6 +17,7 @@ from fhircast_hub.backends.base import Backend, BackendLimits
 from fhircast_hub.backends.memory import MemoryBackend
 from fhircast_hub.clock import Clock, SystemClock
 from fhircast_hub.config import SettingError, variable_of
+from fhircast_hub.config.names import is_loopback
 from fhircast_hub.fanout import Fanout
 from fhircast_hub.hub import Hub, HubRules
 from fhircast_hub.protocol.channel import ChannelRules
@@ -40,6 +43,9 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from fhircast_hub.config import Settings
+
+
+logger = logging.getLogger(__name__)
 
 
 def create_app(
@@ -168,8 +174,16 @@ def _backend_of(settings: Settings) -> Backend:
             settings.backend,
             "memory://, as fhircast-hub[redis] is not installed",
         ) from None
+    if not _is_private(settings.backend):
+        logger.warning("sessions go to Redis in the clear: use rediss:// beyond this machine")
     server = Server(settings.backend, settings.redis_timeout_seconds, settings.redis_away_seconds)
     return RedisBackend(server, limits)
+
+
+def _is_private(backend: str) -> bool:
+    """Tell whether nobody on the way can read what goes to the server."""
+    it = urlsplit(backend)
+    return it.scheme != "redis" or is_loopback(it.hostname or "")
 
 
 def _backend_limits(settings: Settings) -> BackendLimits:

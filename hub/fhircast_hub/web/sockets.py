@@ -168,7 +168,7 @@ class Sockets:
             if record is not None:
                 try:
                     link = socket.link = self._hub.attach(record, socket)
-                    await self._hub.bring_up_to_date(link)
+                    await self._hub.bring_up_to_date(link, record)
                 except Exception:  # nobody would ever close what was accepted
                     socket.close(CloseReason.INTERNAL)
                     raise

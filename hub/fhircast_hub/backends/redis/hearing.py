@@ -105,6 +105,8 @@ class Hearing:
         if not (it.place.is_known and self._ear.needs(topic)):
             [(life, number)] = await self._look_at([topic])
             it.place.start(life, number)
+        if self._followed.get(channel.encode()) is not it:
+            raise away()  # given up meanwhile
 
     def place_of(self, topic: str) -> Place | None:
         """Return where this process is in what a topic publishes, None if it does not follow it."""
@@ -145,6 +147,7 @@ class Hearing:
         await self._ping()
         await self._see_what_was_missed()
         self._is_up.set()
+        logger.info("Redis is reached")
         self._stop_giving_up()
         while True:  # a connection may be gone without a word, and nothing else would tell
             await asyncio.sleep(self._timeout)
@@ -170,6 +173,8 @@ class Hearing:
 
     def hung_up(self) -> None:
         """See `Talker.hung_up`."""
+        if self._is_up.is_set():
+            logger.warning("the connection to Redis is lost")
         self._is_up.clear()
         for it in self._followed.values():
             it.is_confirmed.clear()

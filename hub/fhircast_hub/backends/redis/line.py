@@ -87,7 +87,9 @@ class Line:
         while True:
             try:
                 connection = await self._server.connect()
-            except Lost:
+            except Lost as why:
+                if pause == _FIRST_PAUSE_SECONDS:
+                    logger.warning("Redis cannot be reached: %s", why)
                 # Not for a secret: processes that lost the server together come back apart.
                 await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311
                 pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
