@@ -14,6 +14,7 @@ from builders import (
     TOPIC,
     after,
     close_event,
+    event,
     judge,
     observation,
     open_case,
@@ -163,15 +164,35 @@ async def test_what_one_process_writes_in_parts_another_reads_whole(
         close_event({**REPORT, "id": "dr-2"}),
     ]
     expected = None
-    for number, event in enumerate(events, 1):
+    for number, it in enumerate(events, 1):
         node = (one, other)[number % 2]
-        assert await publish(node, event, f"v{number}")
+        assert await publish(node, it, f"v{number}")
         expected = await node.load(TOPIC)
         assert await start(redis_server).load(TOPIC) == expected
     assert expected is not None
     content = [key for key, _ in expected.contexts["DiagnosticReport/dr-1"].content]
     assert content == ["Observation/ob-0", "Observation/ob-2"]
     assert list(expected.remembered) == [it.id for it in events]
+
+
+async def test_ids_are_remembered_as_long_as_in_memory(
+    redis_server: RedisServer, start: Start
+) -> None:
+    """D-28: the newest, in their order, whichever process committed them; the rest is forgotten."""
+    nodes = start(redis_server), start(redis_server)
+    await nodes[0].make_topic(TOPIC, "v0", now=NOON)
+    events = [event("org.example.marker", id=f"e-{number}") for number in range(300)]
+    for number, it in enumerate([*events, events[0]]):
+        assert await publish(nodes[number // 7 % 2], it, f"v{number}")
+    kept = await nodes[0].load(TOPIC)
+    again = await start(redis_server).load(TOPIC)
+    assert kept is not None
+    assert again is not None
+    assert list(again.remembered) == list(kept.remembered)
+    assert 128 <= len(again.remembered) <= 144
+    with redis_server.client() as client:
+        fields = client.hkeys(keys.of_topic(TOPIC).session)
+    assert sum(it.startswith(b"r:") for it in fields) == len(again.remembered)
 
 
 async def test_an_update_writes_what_it_changes(redis_server: RedisServer, start: Start) -> None:

@@ -17,7 +17,7 @@ from fhircast_hub.backends.redis.encoding import (
     decode_envelope,
     encode_envelope,
 )
-from fhircast_hub.backends.redis.fields import Kept, changes_to, read_session
+from fhircast_hub.backends.redis.fields import Kept, changes_to, kept_after, read_session
 from fhircast_hub.backends.redis.hearing import Hearing
 from fhircast_hub.backends.redis.memo import Memo
 from fhircast_hub.backends.redis.records import Records
@@ -182,8 +182,7 @@ class RedisBackend:
         )
         if not number:
             return False
-        kept.places.update(changes.places)
-        self._memo.note(topic, Kept(kept.life, after, kept.places))
+        self._memo.note(topic, kept_after(kept, changes, after))
         return True
 
     def listen(self, listener: Listener) -> None:

@@ -76,11 +76,13 @@ class Changes:
         fields: To be set.
         gone: To be removed.
         places: Of events that are remembered anew.
+        forgotten: Events that no longer are remembered.
     """
 
     fields: dict[bytes, bytes] = field(default_factory=dict)
     gone: list[bytes] = field(default_factory=list)
     places: dict[str, int] = field(default_factory=dict)
+    forgotten: list[str] = field(default_factory=list)
 
 
 def changes_to(kept: Kept, after: Session) -> Changes:
@@ -104,6 +106,14 @@ def changes_to(kept: Kept, after: Session) -> Changes:
     return found
 
 
+def kept_after(kept: Kept, changes: Changes, after: Session) -> Kept:
+    """Return how a session is kept once its changes were written; what was kept before is over."""
+    kept.places.update(changes.places)
+    for id in changes.forgotten:
+        kept.places.pop(id, None)
+    return Kept(kept.life, after, kept.places)
+
+
 def read_session(topic: str, fields: Mapping[bytes, bytes]) -> Kept:
     """Return the session that these fields hold.
 
@@ -123,7 +133,8 @@ def read_session(topic: str, fields: Mapping[bytes, bytes]) -> Kept:
             contexts={it: _read_context(it, fields, contents.get(it, [])) for it in order},
             current=fields.get(b"current", b"").decode(),
             home=decode_event(home) if home is not None else None,
-            remembered=RecentEvents({id: event for _, id, event in remembered}),
+            # As the newer ones: then the next event looks whether any are too many.
+            remembered=RecentEvents(newer={id: event for _, id, event in remembered}),
         )
         return Kept(fields[b"life"], session, {id: place for place, id, _ in remembered})
     except (KeyError, ValueError):
@@ -162,6 +173,7 @@ def _compare_remembered(found: Changes, kept: Kept, after: Session) -> None:
             place, it.digest, answer.id, answer.version_id, answer.status, it.out_of_sync
         )
         found.fields[keys.remembered_field(id)] = pack(known)
+    found.forgotten = gone
     found.gone += map(keys.remembered_field, gone)
 
 

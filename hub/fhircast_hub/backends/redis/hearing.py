@@ -173,8 +173,6 @@ class Hearing:
 
     def hung_up(self) -> None:
         """See `Talker.hung_up`."""
-        if self._is_up.is_set():
-            logger.warning("the connection to Redis is lost")
         self._is_up.clear()
         for it in self._followed.values():
             it.is_confirmed.clear()

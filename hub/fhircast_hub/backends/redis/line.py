@@ -108,7 +108,7 @@ class Line:
                 tasks.create_task(self._await_cut())
                 tasks.create_task(self._talker.greet())
         except* Lost:
-            pass
+            logger.warning("a connection to Redis is lost")
         except* Exception as group:  # a bug of ours: as good as lost, and everybody is told
             logger.error("a line failed: %s", type(group.exceptions[0]).__name__)
         finally:
