@@ -72,7 +72,7 @@ def verdicts(rows_of: Mapping[str, Sequence[Row]]) -> list[Verdict]:
         name: [row for row in rows if not {"failed", "missing_tool"} & row.keys()]
         for name, rows in rows_of.items()
     }
-    bounds = [it.judge(ran.get(it.scenario, [])) for it in _BOUNDS]
+    bounds = [it.judge(ran.get(it.scenario, [])) for it in (*_BOUNDS, *_SHARED)]
     return [*bounds, *_stalled(ran.get("stalled", [])), *_soak(ran.get("soak", []))]
 
 
@@ -137,6 +137,56 @@ _BOUNDS = (
         "stalled reader: p99 of the others, of that without",
         lambda rows: median_ratio(rows, "p99_us", "with", "without"),
         at_most=1.5,
+    ),
+)
+
+
+def _more(name: str, ours: str, others: str) -> Callable[[Rows], float]:
+    """How much more one needs than another, round by round."""
+
+    def figure(rows: Rows) -> float:
+        by_place = {(row["server"], row["round"]): row[name] for row in rows}
+        pairs = [
+            {"it": value - by_place[others, number]}
+            for (server, number), value in by_place.items()
+            if server == ours and (others, number) in by_place
+        ]
+        return median_of(pairs, "it")
+
+    return figure
+
+
+def _receiving(rows: Rows) -> float:
+    """What an event costs a process before anybody gets it there: four get it less than eight."""
+    four, eight = "receives for 4", "receives for 8"
+    own = median_of([row for row in rows if row["server"] == four], "cpu_us_per_event")
+    return own - _more("cpu_us_per_event", eight, four)(rows)
+
+
+_EACH = "cpu_us_per_event"
+_SHARED = (
+    _Bound(
+        "shared",
+        "Redis: CPU an event, over memory's",
+        _more(_EACH, "redis", "memory"),
+        " µs",
+        at_most=40,
+    ),
+    _Bound(
+        "shared",
+        "Redis: events/s, share of memory's",
+        lambda rows: median_ratio(rows, "events_per_second", "redis", "memory"),
+        at_least=0.65,
+    ),
+    _Bound(
+        "shared",
+        "Redis: last delivery p50 in S1, over memory's",
+        _more(_LAST, "redis", "memory"),
+        " µs",
+        at_most=200,
+    ),
+    _Bound(
+        "shared", "Redis: CPU an event where it is only received", _receiving, " µs", at_most=25
     ),
 )
 

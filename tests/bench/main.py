@@ -17,6 +17,7 @@ from bench import (
     profiled,
     report,
     results,
+    shared,
     stalled,
     wide,
 )
@@ -31,6 +32,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     *wide.SCENARIOS,
     *content.SCENARIOS,
     *mixed.SCENARIOS,
+    *shared.SCENARIOS,
     *profiled.SCENARIOS,
 )
 

@@ -22,6 +22,7 @@ _TABLES: dict[str, Callable[[Rows, Mapping[str, str]], str]] = {
     "content": lambda rows, _: tables.content(rows),
     "mixed": lambda rows, _: f"{tables.mixed(rows)}\n\n{_mixed_facts(rows)}",
     "soak": lambda rows, _: f"{tables.soak(rows[-1])}\n\n{_soak_facts(rows[-1])}",
+    "shared": lambda rows, _: tables.shared(rows),
     "profile": lambda rows, _: tables.profile(rows[-1]),
 }
 

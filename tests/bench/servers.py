@@ -79,12 +79,15 @@ class Server:
 
 
 @contextmanager
-def running(kind: Kind, settings: Mapping[str, str] | None = None) -> Iterator[Server]:
-    """Run a server, pinned to `SERVER_CPU`.
+def running(
+    kind: Kind, settings: Mapping[str, str] | None = None, *, cpu: int = SERVER_CPU
+) -> Iterator[Server]:
+    """Run a server, pinned to a CPU.
 
     Args:
         kind: What to start.
         settings: Added to its environment.
+        cpu: Which one.
 
     Raises:
         CannotStart: It does not take connections in time.
@@ -103,7 +106,7 @@ def running(kind: Kind, settings: Mapping[str, str] | None = None) -> Iterator[S
             stdout=out,
             stderr=out,
             start_new_session=True,
-            preexec_fn=pin_to(SERVER_CPU),
+            preexec_fn=pin_to(cpu),
         )
     try:
         _wait_for(port, process, log)

@@ -138,6 +138,20 @@ def mixed(rows: Rows) -> str:
     return table(("event", "how many", "p50 ms", "p95 ms", "p99 ms", "most ms"), lines)
 
 
+def shared(rows: Rows) -> str:
+    """What sharing sessions costs."""
+    lines = [
+        [
+            way,
+            _figure(median_of(own, "cpu_us_per_event")),
+            _count(median_of(own, "events_per_second")),
+            _count(median_of(own, "last_p50_us")),
+        ]
+        for way, own in _by(rows, "server").items()
+    ]
+    return table(("sessions", "CPU µs an event", "events/s", "last delivery p50 µs"), lines)
+
+
 def soak(row: Row) -> str:
     """What lived in the hub before, at work and after."""
     names = [it for it in row["before"] if it != "rss_kib"]

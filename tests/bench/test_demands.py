@@ -89,3 +89,16 @@ def test_a_task_or_a_topic_left_over_is_named() -> None:
 def test_memory_that_grows_is_not_flat() -> None:
     assert verdict("soak: memory", soak=soaked()).holds is True
     assert verdict("soak: memory", soak=soaked(slope_kib_per_minute=11.0)).holds is False
+
+
+def test_what_redis_costs_beyond_memory_is_counted_round_by_round() -> None:
+    ways = {"memory": 100.0, "redis": 130.0, "receives for 4": 60.0, "receives for 8": 100.0}
+    rows = [
+        {"server": way, "round": number, "cpu_us_per_event": value * number}
+        for number in (1, 2, 3)
+        for way, value in ways.items()
+    ]
+    found = verdict("Redis: CPU an event, over memory", shared=rows)
+    assert (found.measured, found.holds) == ("60 µs", False)
+    found = verdict("Redis: CPU an event where it is only received", shared=rows)
+    assert (found.measured, found.holds) == ("40 µs", False)

@@ -65,6 +65,12 @@ Such rooms, 60 times as fast: a minute is an hour. Now and then an application i
 the end half of the applications unsubscribe and half vanish. The slope is that of the second half:
 by then what the hub remembers of each topic has reached its bound.
 """,
+    "shared": """## Sessions in Redis
+
+200 topics x 4 subscribers, 32 connections post; and one event at a time. One hub with its memory,
+one on Redis, and two on Redis: publishers at one, all subscribers at the other, which is measured.
+With Redis, no event takes the short way in front of ASGI.
+""",
     "profile": """## Where the time goes under S2
 
 Samples of the hub's stack. C code counts for the file that calls it.

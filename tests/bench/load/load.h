@@ -8,6 +8,7 @@
 /* ---- options.c ---- */
 struct options {
   int port;
+  int through;             /* port of publishers; 0: the same */
   int topics, subscribers; /* per topic */
   int publishers;          /* connections that post */
   int events, warm;        /* the first `warm` events are not counted */

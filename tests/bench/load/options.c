@@ -12,7 +12,7 @@ static const struct { const char *name; int *value; } numbers[] = {
     {"--port", &opt.port},       {"--topics", &opt.topics},   {"--subscribers", &opt.subscribers},
     {"--publishers", &opt.publishers}, {"--events", &opt.events}, {"--warm", &opt.warm},
     {"--bytes", &opt.bytes},     {"--answers", &opt.answers}, {"--hot", &opt.hot},
-    {"--joiners", &opt.joiners}, {"--fresh", &opt.fresh}};
+    {"--joiners", &opt.joiners}, {"--fresh", &opt.fresh}, {"--through", &opt.through}};
 
 static void read_tokens(const char *path) {
   char line[16384];
