@@ -145,7 +145,7 @@ def _more(name: str, ours: str, others: str) -> Callable[[Rows], float]:
     """How much more one needs than another, round by round."""
 
     def figure(rows: Rows) -> float:
-        by_place = {(row["server"], row["round"]): row[name] for row in rows}
+        by_place = {(row["server"], row["round"]): row[name] for row in rows if name in row}
         pairs = [
             {"it": value - by_place[others, number]}
             for (server, number), value in by_place.items()
