@@ -26,6 +26,7 @@ from fhircast_hub.protocol.dialects import Dialect, with_post_ids
 from fhircast_hub.protocol.errors import (
     Conflict,
     DuplicateId,
+    FhircastError,
     Forbidden,
     InvalidRequest,
     Unavailable,
@@ -33,7 +34,7 @@ from fhircast_hub.protocol.errors import (
 )
 from fhircast_hub.protocol.events import SYNC_ERROR
 from fhircast_hub.protocol.judging import decide
-from fhircast_hub.protocol.session import Accepted, Rules
+from fhircast_hub.protocol.session import Accepted, Decision, Rules, Session
 from fhircast_hub.protocol.subscription import (
     LeasePolicy,
     Subscription,
@@ -444,12 +445,30 @@ class Hub:
         await self._commit(error, only_for=only_for)
 
     async def _commit(self, notification: EventNotification, *, only_for: str = "") -> Accepted:
+        """Judge and keep, on the session that is at hand if that does, else on the newest."""
+        topic, is_newest = notification.topic, self._backend.is_immediate
         for _ in range(_COMMIT_ATTEMPTS):
-            session = await self._backend.load(notification.topic)
+            session = await self._backend.load(topic, is_newest=is_newest)
             if session is None:
                 raise InvalidRequest(
                     "hub.topic", "no session with this topic; subscribe first", rule="IRA-HUB-02"
                 )
+            decision = self._decide(session, notification, may_refuse=is_newest)
+            if decision is not None:
+                is_news = decision.broadcast is not None
+                if not is_news or await self._backend.commit(
+                    topic, session.revision, decision.for_only(only_for)
+                ):
+                    self._remark(topic, *decision.remarks)
+                    return decision.answer
+            is_newest = True
+        raise Unavailable("the topic is too busy; retry with the same id", rule="CONT-06")
+
+    def _decide(
+        self, session: Session, notification: EventNotification, *, may_refuse: bool
+    ) -> Decision | None:
+        """Judge a request; None for what only the newest session can tell: that nothing is new."""
+        try:
             decision = decide(
                 session,
                 notification,
@@ -457,12 +476,11 @@ class Hub:
                 now=self._clock.utc(),
                 rules=self._rules.session,
             )
-            if decision.broadcast is None or await self._backend.commit(
-                notification.topic, session.revision, decision.for_only(only_for)
-            ):
-                self._remark(notification.topic, *decision.remarks)
-                return decision.answer
-        raise Unavailable("the topic is too busy; retry with the same id", rule="CONT-06")
+        except FhircastError:
+            if may_refuse:
+                raise
+            return None
+        return decision if may_refuse or decision.broadcast is not None else None
 
     def _remark(self, topic: str, *remarks: str) -> None:
         self._remarks.tell(topic, remarks, self._clock.monotonic())

@@ -109,7 +109,7 @@ async def test_a_page_without_a_token_sees_that(start_hub: StartHub) -> None:
 class _BrokenBackend(MemoryBackend):
     """A backend with a bug."""
 
-    async def load(self, topic: str) -> Session | None:
+    async def load(self, topic: str, *, is_newest: bool = True) -> Session | None:
         raise RuntimeError("Smith-Jones")
 
 

@@ -181,7 +181,7 @@ class LaggingBackend(MemoryBackend):
         self.lag = 0
         self._fanout = fanout
 
-    async def load(self, topic: str) -> Session | None:
+    async def load(self, topic: str, *, is_newest: bool = True) -> Session | None:
         newest = await super().load(topic)
         if newest is None or not self.lag:
             return newest

@@ -56,7 +56,7 @@ class WaitingBackend(MemoryBackend):
     def is_available(self) -> bool:  # type: ignore[override]  # memory always is
         return not self.is_away
 
-    async def load(self, topic: str) -> Session | None:
+    async def load(self, topic: str, *, is_newest: bool = True) -> Session | None:
         await self._answer()
         if self.holds_load:
             self.holds_load = False

@@ -181,8 +181,14 @@ class Backend(Protocol):
         """
         ...
 
-    async def load(self, topic: str) -> Session | None:
-        """Return the newest session of a topic, None if nobody made it or it expired."""
+    async def load(self, topic: str, *, is_newest: bool = True) -> Session | None:
+        """Return the newest session of a topic, None if nobody made it or it expired.
+
+        Args:
+            topic: The session's topic.
+            is_newest: False if one that was the newest a moment ago will do, because a commit tells
+                whether it still is. A refusal needs the newest.
+        """
         ...
 
     async def commit(self, topic: str, revision: int, decision: Decision) -> bool:

@@ -72,7 +72,7 @@ class MemoryBackend:
             self._held_topics[holder] += 1
         return known.session
 
-    async def load(self, topic: str) -> Session | None:
+    async def load(self, topic: str, *, is_newest: bool = True) -> Session | None:
         """See `Backend.load`."""
         known = self._topics.get(topic)
         return known.session if known else None

@@ -20,6 +20,7 @@ from fhircast_hub.backends.redis.encoding import (
 from fhircast_hub.backends.redis.fields import Kept, changes_to, kept_after, read_session
 from fhircast_hub.backends.redis.hearing import Hearing
 from fhircast_hub.backends.redis.memo import Memo
+from fhircast_hub.backends.redis.own import OwnEvents
 from fhircast_hub.backends.redis.records import Records
 from fhircast_hub.backends.redis.times import LONGEST, Times
 from fhircast_hub.protocol.errors import LimitReached, Unavailable
@@ -75,6 +76,7 @@ class RedisBackend:
         self._hearing = Hearing(server, self._commands, self)
         self._records = Records(self._commands, self._times, limits)
         self._memo = Memo()
+        self._own = OwnEvents()
         self._listener: Listener | None = None
         self._is_closed = asyncio.Event()
 
@@ -136,9 +138,11 @@ class RedisBackend:
         self._memo.note(topic, Kept(life.encode(), made, {}))
         return made
 
-    async def load(self, topic: str) -> Session | None:
+    async def load(self, topic: str, *, is_newest: bool = True) -> Session | None:
         """See `Backend.load`."""
-        kept = await self._load(topic)
+        kept = None if is_newest else self._memo.find(topic)
+        if kept is None:
+            kept = await self._load(topic)
         return kept.session if kept is not None else None
 
     async def _load(self, topic: str) -> Kept | None:
@@ -168,6 +172,10 @@ class RedisBackend:
             return False  # decided on another session, that had the same topic and revision
         it, changes = keys.of_topic(topic), changes_to(kept, after)
         put = [part for pair in changes.fields.items() for part in pair]
+        envelope = published(topic, decision)
+        payload = encode_envelope(envelope)
+        if self._hearing.place_of(topic) is not None:
+            self._own.note(payload, envelope)
         number = await self._commands.run_script(
             scripts.COMMIT,
             it.session,
@@ -175,12 +183,13 @@ class RedisBackend:
             kept.life,
             revision,
             self._times.session_life(),
-            encode_envelope(published(topic, decision)),
+            payload,
             len(put),
             *put,
             *changes.gone,
         )
         if not number:
+            self._own.take(payload)
             return False
         self._memo.note(topic, kept_after(kept, changes, after))
         return True
@@ -263,6 +272,10 @@ class RedisBackend:
 
     def take(self, topic: str, place: Place, payload: bytes) -> None:
         """See `Ear.take`."""
+        own = self._own.take(payload)
+        if own is not None:
+            self._hand_on(own)
+            return
         try:
             envelope, node = decode_envelope(topic, payload)
         except UnknownFormat:
