@@ -488,3 +488,20 @@ async def test_a_refusal_of_the_server_is_unavailable_and_tells_nothing(
         await node.load(TOPIC)
     assert "WRONGTYPE" in caplog.text or "ResponseError" in caplog.text
     assert keys.of_topic(TOPIC).tag not in caplog.text
+
+
+async def test_it_ends_while_it_waits_for_a_sign(own_redis: RedisServer) -> None:
+    """Guarantee 5: a hub that stops must not stay because the server hangs just then."""
+    node = RedisBackend(Server(own_redis.url, _TIMEOUT_SECONDS), BackendLimits())
+    serving = asyncio.create_task(node.run())
+    await eventually_available(node)
+    own_redis.pause()
+    try:
+        async with asyncio.timeout(_DEADLINE_SECONDS):
+            while not node._hearing._pongs:  # noqa: ASYNC110 - it tells nobody
+                await asyncio.sleep(0.01)
+            serving.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await serving
+    finally:
+        own_redis.resume()

@@ -178,7 +178,9 @@ class Hearing:
             it.is_confirmed.clear()
         pongs, self._pongs = self._pongs, deque()
         for pong in pongs:
-            pong.cancel()
+            if not pong.done():
+                pong.set_exception(Lost())
+                pong.exception()  # whoever has given up on it leaves nothing to be told
         if self._giving_up is None:
             loop = asyncio.get_running_loop()
             self._giving_up = loop.call_later(self._away_seconds, self._give_up)
@@ -206,10 +208,6 @@ class Hearing:
             async with asyncio.timeout(self._timeout):
                 await pong
         except (TimeoutError, OverflowError):
-            raise Lost from None
-        except asyncio.CancelledError:
-            if not pong.cancelled():
-                raise  # not the pong: who waits for it
             raise Lost from None
 
     async def _see_what_was_missed(self) -> None:

@@ -99,22 +99,26 @@ class Line:
             await asyncio.sleep(pause)
 
     async def _talk(self, connection: AbstractConnection) -> None:
+        """Serve a connection until one of those who talk over it gives it up.
+
+        Not by a group of tasks: one of which a task fails while it is cancelled goes on as if it
+        were not.
+        """
         self._connection = connection
         self._is_cut.clear()
+        steps = (self._write(connection), self._read(connection), self._await_cut())
+        talking = [asyncio.create_task(it) for it in (*steps, self._talker.greet())]
         try:
-            async with asyncio.TaskGroup() as tasks:
-                for talking in (self._write, self._read):
-                    tasks.create_task(talking(connection))
-                tasks.create_task(self._await_cut())
-                tasks.create_task(self._talker.greet())
-        except* Lost:
-            logger.warning("a connection to Redis is lost")
-        except* Exception as group:  # a bug of ours: as good as lost, and everybody is told
-            logger.error("a line failed: %s", type(group.exceptions[0]).__name__)
+            ended, _ = await asyncio.wait(talking, return_when=asyncio.FIRST_EXCEPTION)
+            for it in ended:
+                _tell_of(None if it.cancelled() else it.exception())
         finally:
             self._connection = None
             self._waiting.clear()
+            for task in talking:
+                task.cancel()
             self._talker.hung_up()
+            await asyncio.gather(*talking, return_exceptions=True)
             await hang_up(connection)
 
     async def _write(self, connection: AbstractConnection) -> None:
@@ -140,3 +144,10 @@ class Line:
     async def _await_cut(self) -> None:
         await self._is_cut.wait()
         raise Lost
+
+
+def _tell_of(error: BaseException | None) -> None:
+    if isinstance(error, Lost):
+        logger.warning("a connection to Redis is lost")
+    elif error is not None:  # a bug of ours: as good as lost, and everybody is told
+        logger.error("a line failed: %s", type(error).__name__)
