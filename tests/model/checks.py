@@ -24,8 +24,6 @@ def what_is_wrong(world: World) -> str:
         return f"{sink.followed} came, {world.log} was committed"
     if not node.is_up or node.inbox:
         return ""  # it knows that it does not hear, or something is on its way
-    if node.place.number != world.number:
-        return f"{world.number - node.place.number} missed, and nobody knows"
     if world.shown != (world.log[-1] if world.log else ""):
         return f"{world.shown!r} is shown, {world.log} was committed"
     return ""
