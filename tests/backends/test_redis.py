@@ -13,12 +13,14 @@ from builders import (
     REPORT,
     TOPIC,
     after,
+    case,
     close_event,
     event,
     judge,
     observation,
     open_case,
     put,
+    target,
     update_event,
 )
 from fhircast_hub.backends.base import (
@@ -35,12 +37,13 @@ from fhircast_hub.backends.redis import RedisBackend, Server, keys
 from fhircast_hub.protocol.channel_state import CloseReason
 from fhircast_hub.protocol.errors import Unavailable
 from fhircast_hub.protocol.subscription import Subscription
+from redis_server import RedisServer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
     from fhircast_hub.protocol.messages import EventNotification
-    from redis_server import RedisServer
 
 
 class Start(Protocol):
@@ -397,6 +400,33 @@ async def test_a_server_that_restarts_empty(own_redis: RedisServer, start: Start
     assert await node.find("1") is None
     await node.make_topic(TOPIC, "w0", now=NOON)
     assert await publish(node, open_case(1), "w1"), "the scripts are there again"
+
+
+async def test_a_server_that_was_put_back_and_went_on(
+    own_redis: RedisServer, start: Start, tmp_path: Path
+) -> None:
+    """Guarantee 3: as many events as before, but others; nothing known of before is good."""
+    node = start(own_redis, away_seconds=_DEADLINE_SECONDS)
+    ear = await listening(node)
+    await node.make_topic(TOPIC, "v0", now=NOON)
+    await publish(node, open_case(1), "v1")
+    with own_redis.client() as client:
+        client.save()
+    await publish(node, open_case(2), "v2")
+    await ear.until(2)
+    await asyncio.to_thread(own_redis.stop)
+    elsewhere = RedisServer(tmp_path)  # the same files
+    await asyncio.to_thread(elsewhere.start)
+    assert await publish(start(elsewhere), open_case(3), "w2")
+    with elsewhere.client() as client:
+        client.save()
+    await asyncio.to_thread(elsewhere.stop)
+    await asyncio.to_thread(own_redis.start)
+    assert (await ear.until(3))[2] == SyncLost(TOPIC)
+    for is_newest in (False, True):
+        session = await node.load(TOPIC, is_newest=is_newest)
+        assert session is not None
+        assert (session.revision, session.current) == (2, target(case(3)[0]))
 
 
 async def test_a_server_that_is_away(own_redis: RedisServer, start: Start) -> None:

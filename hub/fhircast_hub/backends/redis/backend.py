@@ -109,7 +109,7 @@ class RedisBackend:
 
     async def _make(self, topic: str, version_id: str, holder: str) -> Session | None:
         """Make a session and return it, None if there is one."""
-        it, life = keys.of_topic(topic), secrets.token_hex(8)
+        it, life, epoch = keys.of_topic(topic), secrets.token_hex(8), self._commands.epoch
         limits = self._limits
         answer = await self._commands.run_script(
             scripts.MAKE_TOPIC,
@@ -135,21 +135,25 @@ class RedisBackend:
         if answer != b"made":
             return None
         made = Session(topic, version_id)
-        self._memo.note(topic, Kept(life.encode(), made, {}))
+        self._memo.note(topic, Kept(life.encode(), made, {}), epoch)
         return made
 
     async def load(self, topic: str, *, is_newest: bool = True) -> Session | None:
         """See `Backend.load`."""
-        kept = None if is_newest else self._memo.find(topic)
+        kept = None if is_newest else self._memo.find(topic, self._commands.epoch)
         if kept is None:
             kept = await self._load(topic)
         return kept.session if kept is not None else None
 
     async def _load(self, topic: str) -> Kept | None:
-        known = self._memo.find(topic)
+        epoch = self._commands.epoch
+        known = self._memo.find(topic, epoch)
         life, revision = (known.life, known.session.revision) if known else (b"", -1)
         key = keys.of_topic(topic).session
         answer = await self._commands.run_script(scripts.LOAD, key, life, revision)
+        if epoch != self._commands.epoch:
+            # It was asked, or answered, over another connection than the one that this belongs to.
+            return await self._load(topic)
         if answer is None:
             self._memo.forget(topic)
             return None
@@ -157,14 +161,15 @@ class RedisBackend:
             return known
         fields = dict(zip(answer[::2], answer[1::2], strict=True))
         kept = read_session(topic, fields)
-        self._memo.note(topic, kept)
+        self._memo.note(topic, kept, epoch)
         return kept
 
     async def commit(self, topic: str, revision: int, decision: Decision) -> bool:
         """See `Backend.commit`."""
-        kept = self._memo.find(topic)
+        kept = self._memo.find(topic, self._commands.epoch)
         if kept is None or kept.session.revision != revision:
             kept = await self._load(topic)
+        epoch = self._commands.epoch
         after = decision.session
         if kept is None or kept.session.revision != revision or decision.broadcast is None:
             return False
@@ -187,11 +192,12 @@ class RedisBackend:
             len(put),
             *put,
             *changes.gone,
+            epoch=epoch,
         )
         if not number:
             self._own.take(payload)
             return False
-        self._memo.note(topic, kept_after(kept, changes, after))
+        self._memo.note(topic, kept_after(kept, changes, after), epoch)
         return True
 
     def listen(self, listener: Listener) -> None:

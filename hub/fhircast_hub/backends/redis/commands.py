@@ -31,6 +31,10 @@ class Commands:
     The server answers in the order of the commands, so who waits is a queue and nothing else. An
     answer that does not come in time ends the connection: behind it the server is not to be
     trusted, and the others' answers would come late too.
+
+    Attributes:
+        epoch: Counts connections. What was learned over one does not hold over the next: between
+            them the server may have been put back to an earlier state.
     """
 
     def __init__(self, server: Server) -> None:
@@ -39,6 +43,7 @@ class Commands:
         self._awaited: deque[asyncio.Future[Any]] = deque()
         self._is_up = asyncio.Event()
         self._down_since = inf
+        self.epoch = 0
 
     @property
     def is_up(self) -> bool:
@@ -50,30 +55,41 @@ class Commands:
         self._down_since = asyncio.get_running_loop().time()
         await self._line.run()
 
-    async def run_script(self, script: Script, *arguments: bytes | str | int) -> Any:
+    async def run_script(
+        self, script: Script, *arguments: bytes | str | int, epoch: int | None = None
+    ) -> Any:
         """Run a script with its keys and arguments.
+
+        Args:
+            script: Which one.
+            arguments: Its keys and arguments.
+            epoch: The only one in which it may run, if what it is told was learned in that.
 
         Raises:
             Unavailable: The server is away or refuses. If it broke off, whether the script ran is
                 not known.
         """
         try:
-            return await self._ask("EVALSHA", script.sha, script.keys, *arguments)
+            return await self._ask("EVALSHA", script.sha, script.keys, *arguments, epoch=epoch)
         except NoScriptError:
             pass
         except ResponseError as refusal:
             raise _refused(refusal) from None
         # Forgotten by the server while the line stands.
-        return await self.ask("EVAL", script.source, script.keys, *arguments)
+        return await self.ask("EVAL", script.source, script.keys, *arguments, epoch=epoch)
 
-    async def ask(self, *command: bytes | str | int) -> Any:
+    async def ask(self, *command: bytes | str | int, epoch: int | None = None) -> Any:
         """Send a command and return the answer.
+
+        Args:
+            command: The command and its arguments.
+            epoch: See `run_script`.
 
         Raises:
             Unavailable: The server is away or refuses.
         """
         try:
-            return await self._ask(*command)
+            return await self._ask(*command, epoch=epoch)
         except ResponseError as refusal:
             raise _refused(refusal) from None
 
@@ -89,13 +105,15 @@ class Commands:
             answers += await asyncio.gather(*[self.ask(*it) for it in part])
         return answers
 
-    async def _ask(self, *command: bytes | str | int) -> Any:
+    async def _ask(self, *command: bytes | str | int, epoch: int | None) -> Any:
         now = asyncio.get_running_loop().time()
         try:
             if not self._is_up.is_set():
                 # A short break is waited for; in a long one nobody waits.
                 async with asyncio.timeout_at(min(now, self._down_since) + self._timeout):
                     await self._is_up.wait()
+            if epoch not in (None, self.epoch):
+                raise away()
             waiting = self._send(*command)
             async with asyncio.timeout_at(now + self._timeout):
                 return await waiting
@@ -145,6 +163,7 @@ class Commands:
         if self._is_up.is_set():
             self._down_since = asyncio.get_running_loop().time()
         self._is_up.clear()
+        self.epoch += 1
         awaited, self._awaited = self._awaited, deque()
         for waiting in awaited:
             if not waiting.done():

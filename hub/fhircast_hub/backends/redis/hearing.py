@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -57,8 +58,9 @@ class Hearing:
     """Follows topics over a line of its own.
 
     After a break every topic that is followed is looked at: if it published meanwhile, what it was
-    is lost, and the ear is told. If the break is a long one the ear is told of all of them at once,
-    for nobody knows what happens there.
+    is lost, and the ear is told. A server that was started meanwhile may have been put back, and
+    have counted to the same number in another way: the ear is told of all topics. If the break is a
+    long one it is told of all of them at once, for nobody knows what happens there.
     """
 
     def __init__(self, server: Server, commands: Commands, ear: Ear) -> None:
@@ -70,6 +72,7 @@ class Hearing:
         self._followed: dict[bytes, _Followed] = {}
         self._pongs: deque[asyncio.Future[None]] = deque()
         self._is_up = asyncio.Event()
+        self._server_run = b""
         self._giving_up: asyncio.TimerHandle | None = None
 
     @property
@@ -214,12 +217,22 @@ class Hearing:
         followed = list(self._followed.values())
         before = [it.place.number for it in followed]
         try:
+            run, known_run = await self._run_of_server(), self._server_run
             looks = await self._look_at([it.topic for it in followed])
         except Unavailable:
             raise Lost from None
         await self._ping()  # what they count is heard now, if it can be
+        self._server_run = run
         for it, (life, number), heard in zip(followed, looks, before, strict=True):
-            self._tell(it, it.place.compare(life, number, before=heard))
+            relies, verdict = it.place.is_known, it.place.compare(life, number, before=heard)
+            is_doubtful = relies and verdict is Verdict.SKIP and run != known_run
+            self._tell(it, Verdict.LOST if is_doubtful else verdict)
+
+    async def _run_of_server(self) -> bytes:
+        """Return what the server has called itself since it was started."""
+        said: bytes = await self._commands.ask("INFO", "server")
+        found = re.search(rb"\brun_id:(\w+)", said)
+        return found[1] if found else b""
 
     async def _look_at(self, topics: list[str]) -> list[tuple[bytes, int]]:
         asked = [("HMGET", keys.of_topic(it).session, "life", "number") for it in topics]
