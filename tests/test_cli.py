@@ -144,6 +144,26 @@ async def test_serve_runs_until_it_is_told_to_stop(number: signal.Signals) -> No
             await process.wait()
 
 
+def test_serve_says_where_sessions_are_and_not_what_opens_it() -> None:
+    """SEC-03: nothing of user and password; that nobody answers there is a warning."""
+    environment = {key: it for key, it in os.environ.items() if not key.startswith("FHIRCAST_")}
+    backend = "redis://user:a-password@127.0.0.1:1/3?client_name=a-name"
+    with subprocess.Popen(
+        (sys.executable, "-m", "fhircast_hub", "serve", "--port", "0"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**environment, "FHIRCAST_BACKEND": backend},
+    ) as process:
+        assert process.stdout is not None
+        lines = [process.stdout.readline() for _ in range(3)]
+        process.terminate()
+        output, errors = process.communicate(timeout=60)
+    assert "sessions   in Redis, redis://127.0.0.1:1/3\n" in lines
+    said = "".join(lines) + output + errors
+    assert not [it for it in ("user:", "a-password", "a-name") if it in said]
+
+
 @pytest.mark.skipif(not Path("/proc/self/limits").exists(), reason="shows no limits here")
 @pytest.mark.parametrize(("connections", "is_warned"), [("100", False), ("1000", True)])
 def test_serve_says_if_the_system_allows_too_few_files(connections: str, is_warned: bool) -> None:

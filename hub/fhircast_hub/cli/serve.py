@@ -13,6 +13,7 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import click
 
@@ -116,6 +117,7 @@ def _run(settings: Settings, server: HubServer) -> None:
     hub_url = server.hub_url_at(port)
     click.echo(f"hub.url    {hub_url}")
     click.echo(f"listening  {host}:{port}, profile {settings.profile}, auth {settings.auth}")
+    click.echo(f"sessions   {_where_sessions_are(settings.backend)}")
     _tell_parts()
     if room.files:
         click.echo(f"open files {room.files}, for {room.connections} connections")
@@ -126,6 +128,14 @@ def _run(settings: Settings, server: HubServer) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stopped)
     server.run(sockets=[sock])
+
+
+def _where_sessions_are(backend: str) -> str:
+    """Say where sessions are kept, without what lets anybody in there."""
+    if backend == "memory://":
+        return "in the memory of this process"
+    it = urlsplit(backend)
+    return f"in Redis, {it.scheme}://{it.netloc.rpartition('@')[2]}{it.path}"
 
 
 def _tell_parts() -> None:
