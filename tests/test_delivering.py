@@ -6,8 +6,11 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
-from fhircast_hub.delivering import _MAX_BEHIND
+from builders import open_case
+from fhircast_hub.backends.base import Published
+from fhircast_hub.delivering import _MAX_BEHIND, _MOST_BEHIND
 from fhircast_hub.fanout import PART
+from fhircast_hub.protocol.channel_state import CloseReason
 from fhircast_hub.protocol.errors import Unavailable
 from fhircast_hub.protocol.messages import NotificationResponse
 from inboxes import hub_with_inboxes, joined, post, until_all_have
@@ -78,3 +81,18 @@ async def test_the_hub_tells_who_is_out_of_sync_even_then(hub: Hub) -> None:
     hub.responded(link, NotificationResponse("wide 0", 500))
     await until_all_have(wide, 2 + _MAX_BEHIND + 1)
     assert b'"SyncError"' in wide[-1][1].frames[-1]
+
+
+async def test_who_is_far_behind_other_hubs_begins_anew(hub: Hub) -> None:
+    """Guarantee 4: requests at other hubs are not put off by this one, and nothing may pile up."""
+    wide = await joined(hub, "wide", PART + 1)
+    hub._backend.is_shared = True
+    for number in range(1, 2 * _MOST_BEHIND):
+        event = open_case(1, topic="wide", id=f"wide {number}")
+        hub._delivering.take(Published("wide", number, event))
+    assert len(hub._delivering._lanes["wide"].waiting) <= _MOST_BEHIND + 1
+    async with asyncio.timeout(20):
+        while any(it.reason is None for _, it in wide):  # noqa: ASYNC110 - turns, no time
+            await asyncio.sleep(0)
+    assert {it.reason for _, it in wide} == {CloseReason.RECONNECT}
+    assert max(len(it.frames) for _, it in wide) < _MOST_BEHIND

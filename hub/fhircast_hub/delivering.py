@@ -18,6 +18,7 @@ from fhircast_hub.backends.base import (
     Published,
     SubscriptionEnded,
     SubscriptionReplaced,
+    SyncLost,
     topic_of,
 )
 from fhircast_hub.protocol.channel_state import CloseReason
@@ -35,6 +36,9 @@ logger = logging.getLogger(__name__)
 
 _MAX_BEHIND = 64
 """Events of a wide topic that may wait to go out; who requests more of that topic is put off."""
+
+_MOST_BEHIND = 8 * _MAX_BEHIND
+"""The same if other processes take the requests: beyond it, who is behind begins anew."""
 
 _PARTS_A_TURN = 8
 """Parts that go out of a topic that is behind before others have their turn."""
@@ -86,6 +90,10 @@ class Delivering:
                 return
             lane = self._lanes[topic] = _Lane()
             self._has_lane.set()
+        if self._backend.is_shared and len(lane.waiting) >= _MOST_BEHIND:
+            # Other processes took the requests and are not put off by this one.
+            lane.waiting.clear()
+            lane.waiting.append(SyncLost(topic))
         lane.waiting.append(envelope)
 
     def has_channels(self, topic: str) -> bool:

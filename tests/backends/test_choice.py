@@ -38,6 +38,14 @@ def test_what_others_could_read_is_warned_of(caplog: pytest.LogCaptureFixture) -
     assert "secret" not in caplog.text
 
 
+@pytest.mark.parametrize("option", ["max_connections=5", "no_such_option=1"])
+def test_what_no_connection_has_is_refused_at_the_start(option: str) -> None:
+    """SEC-03: in words, and not when the hub runs; the password is for no log."""
+    with pytest.raises(SettingError, match="options") as refused:
+        create_app(load_settings({}, {"backend": f"{BEYOND}?{option}"}))
+    assert "secret" not in str(refused.value)
+
+
 def test_without_its_extra_the_start_is_refused_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
     """SEC-03: which extra is missing, and no password."""
     monkeypatch.setitem(sys.modules, "fhircast_hub.backends.redis", None)

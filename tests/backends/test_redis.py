@@ -535,3 +535,18 @@ async def test_it_ends_while_it_waits_for_a_sign(own_redis: RedisServer) -> None
                 await serving
     finally:
         own_redis.resume()
+
+
+async def test_an_expired_record_that_cannot_be_read_holds_up_nobody(
+    redis_server: RedisServer, start: Start
+) -> None:
+    """2.4: another version's; its time is over all the same."""
+    node = start(redis_server)
+    await node.make_topic(TOPIC, "v0", now=NOON)
+    for endpoint_id in ("1", "2"):
+        await node.add(subscription(endpoint_id, lives=1))
+    with redis_server.client() as client:
+        client.hset(keys.of_topic(TOPIC).records, "1", b"1 of another version")
+    await node.expire(after(2))
+    with redis_server.client() as client:
+        assert client.hlen(keys.of_topic(TOPIC).records) == 0

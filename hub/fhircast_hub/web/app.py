@@ -177,6 +177,11 @@ def _backend_of(settings: Settings) -> Backend:
     if not _is_private(settings.backend):
         logger.warning("sessions go to Redis in the clear: use rediss:// beyond this machine")
     server = Server(settings.backend, settings.redis_timeout_seconds, settings.redis_away_seconds)
+    try:
+        server.check()
+    except ValueError:
+        allowed = "a URL whose options are those of a connection of redis-py"
+        raise SettingError(variable_of("backend"), settings.backend, allowed) from None
     return RedisBackend(server, limits)
 
 

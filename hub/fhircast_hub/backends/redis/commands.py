@@ -106,9 +106,9 @@ class Commands:
         return answers
 
     async def _ask(self, *command: bytes | str | int, epoch: int | None) -> Any:
-        now = asyncio.get_running_loop().time()
+        now, has_to_wait = asyncio.get_running_loop().time(), not self._is_up.is_set()
         try:
-            if not self._is_up.is_set():
+            if has_to_wait:
                 # A short break is waited for; in a long one nobody waits.
                 async with asyncio.timeout_at(min(now, self._down_since) + self._timeout):
                     await self._is_up.wait()
@@ -118,7 +118,7 @@ class Commands:
             async with asyncio.timeout_at(now + self._timeout):
                 return await waiting
         except TimeoutError:
-            if self._is_up.is_set():
+            if self._is_up.is_set() and not has_to_wait:  # else it had less time than it shall have
                 logger.warning("Redis did not answer in time")
                 self._line.cut()
         except (Lost, OverflowError):

@@ -73,6 +73,7 @@ class Hearing:
         self._pongs: deque[asyncio.Future[None]] = deque()
         self._is_up = asyncio.Event()
         self._server_run = b""
+        self._is_refused = False
         self._giving_up: asyncio.TimerHandle | None = None
 
     @property
@@ -144,6 +145,9 @@ class Hearing:
 
     async def greet(self) -> None:
         """Follow what was followed before, see what was missed, then keep asking for a sign."""
+        if self._is_refused:  # as with a server that takes no scripts, not at once again
+            self._is_refused = False
+            await asyncio.sleep(self._timeout)
         channels = list(self._followed)
         for start in range(0, len(channels), _CHANNELS_AT_ONCE):
             self._line.send("SUBSCRIBE", *channels[start : start + _CHANNELS_AT_ONCE])
@@ -160,6 +164,7 @@ class Hearing:
         """See `Talker.heard`."""
         if isinstance(answer, ResponseError):
             logger.error("Redis lets nobody listen")
+            self._is_refused = True
             self._line.cut()
             return
         kind, *rest = answer if isinstance(answer, list) else [answer]

@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING
 
 from fhircast_hub.backends.base import SubscriptionEnded, SubscriptionReplaced
 from fhircast_hub.backends.redis import keys, scripts
-from fhircast_hub.backends.redis.encoding import decode_record, encode_envelope, encode_record
+from fhircast_hub.backends.redis.encoding import (
+    UnknownFormat,
+    decode_record,
+    encode_envelope,
+    encode_record,
+)
 from fhircast_hub.backends.redis.times import milliseconds
 from fhircast_hub.protocol.channel_state import CloseReason
 from fhircast_hub.protocol.errors import LimitReached, Unavailable
@@ -119,7 +124,10 @@ class Records:
     async def _expire(self, tag: str, endpoint_id: str) -> None:
         """Forget one record, also if no more than its place in the list of all is left."""
         kept = await self._commands.ask("HGET", keys.of_tag(tag).records, endpoint_id)
-        subject = _read(kept).subject if kept is not None else ""
+        try:
+            subject = _read(kept).subject if kept is not None else ""
+        except UnknownFormat:  # whoever wrote it: its time is over, and others wait behind it
+            subject = ""
         await self._run_end(tag, subject, endpoint_id, CloseReason.LEASE_ENDED, only_expired=True)
 
     async def _end(self, topic: str, subject: str, endpoint_id: str, reason: CloseReason) -> bool:

@@ -34,6 +34,17 @@ class Server:
     timeout_seconds: float = 2
     away_seconds: float = 10
 
+    def check(self) -> None:
+        """Pass if connections can be made as the URL has it.
+
+        Raises:
+            ValueError: It asks for something that there is not.
+        """
+        try:
+            self._make()
+        except TypeError as error:
+            raise ValueError from error
+
     async def connect(self) -> AbstractConnection:
         """Return a new connection.
 
@@ -44,7 +55,7 @@ class Server:
         try:
             async with asyncio.timeout(self.timeout_seconds):
                 await connection.connect()  # type: ignore[no-untyped-call]
-        except (RedisError, OSError) as error:  # a timeout is an OSError
+        except (RedisError, OSError, UnicodeError) as error:  # a timeout is an OSError
             await hang_up(connection)
             raise Lost(type(error).__name__) from None
         except BaseException:
