@@ -67,7 +67,7 @@ class Faults:
                 await node.kill()
             case Kind.STOP_NODE:
                 node.pause()
-            case Kind.CUT_NODE:
+            case Kind.CUT_NODE | Kind.BLINK_NODE:
                 node.proxy.cut()
             case Kind.HANG_NODE:
                 node.proxy.hang()

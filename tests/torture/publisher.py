@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torture.nodes import Node
 
 _CASES = 3
-_PAUSE_SECONDS = 0.02, 0.15
+_PAUSE_SECONDS = 0.02, 0.1
 _TRIES_FOR_SECONDS = 5.0
 """Less than it takes until a hub has heard of so many events that it forgets an id."""
 

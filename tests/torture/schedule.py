@@ -14,6 +14,7 @@ class Kind(Enum):
     KILL_REDIS = "Redis is killed and started again"
     STOP_NODE = "a hub is stopped (SIGSTOP) for a while"
     CUT_NODE = "a hub's connections to Redis break, and no new one is made"
+    BLINK_NODE = "a hub's connections to Redis break, and are made again soon"
     HANG_NODE = "a hub's connections to Redis stand and carry nothing"
     HANG_HALF = "one of a hub's connections to Redis stands and carries nothing"
     SLOW_NODE = "a hub's way to Redis takes longer"
@@ -25,6 +26,7 @@ _WEIGHTS = {
     Kind.KILL_REDIS: 6,
     Kind.STOP_NODE: 3,
     Kind.CUT_NODE: 3,
+    Kind.BLINK_NODE: 5,
     Kind.HANG_NODE: 3,
     Kind.HANG_HALF: 2,
     Kind.SLOW_NODE: 2,
@@ -36,8 +38,9 @@ _LASTS = {
     Kind.KILL_REDIS: (0.0, 2.0),
     Kind.STOP_NODE: (0.2, 2.5),
     Kind.CUT_NODE: (0.1, 2.5),
-    Kind.HANG_NODE: (0.1, 3.0),
-    Kind.HANG_HALF: (0.1, 3.0),
+    Kind.BLINK_NODE: (0.05, 0.4),
+    Kind.HANG_NODE: (0.1, 2.5),
+    Kind.HANG_HALF: (0.1, 2.5),
     Kind.SLOW_NODE: (0.5, 3.0),
     Kind.DROP_SOCKETS: (0.0, 0.0),
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 REDIS_TIMEOUT_SECONDS = 0.5
-REDIS_AWAY_SECONDS = 0.5
+REDIS_AWAY_SECONDS = 1.0
 
 HUB = {
     "FHIRCAST_REDIS_TIMEOUT_SECONDS": str(REDIS_TIMEOUT_SECONDS),
@@ -51,4 +51,4 @@ class Options:
     nodes: int = 3
     topics: int = 3
     subscribers: int = 4
-    publishers: int = 2
+    publishers: int = 3
