@@ -1,5 +1,5 @@
 # Every target does its own set-up: git, make and Python 3.11 or newer are all that is needed.
-.PHONY: setup setup-demo check conformance cov fix test fuzz audit-deps bench demo clean help
+.PHONY: setup setup-demo check conformance cov fix test torture fuzz audit-deps bench demo clean help
 .DEFAULT_GOAL := help
 
 VENV := .venv
@@ -62,6 +62,16 @@ fix: $(VENV)/.dev ## Format, and mend what can be mended
 	@$(BIN)/ruff format .
 	@$(BIN)/python tests/traceability.py
 	@$(BIN)/python tests/scaling.py
+
+SECONDS ?= 60
+SEED ?= 1
+NODES ?= 3
+TOPICS ?= 3
+PAGE ?=
+
+torture: $(VENV)/.dev ## Kill, cut and stop hubs and Redis, then prove that nothing was lost; SECONDS=600 SEED=2
+	@PYTHONPATH=tests $(BIN)/python -m torture --seconds $(SECONDS) --seed $(SEED) --nodes $(NODES) \
+		--topics $(TOPICS) $(if $(PAGE),--page $(PAGE))
 
 INPUTS ?= 100000
 

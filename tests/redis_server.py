@@ -37,14 +37,19 @@ def binary() -> str:
 
 
 class RedisServer:
-    """A server on a free port of loopback, that keeps nothing over a restart.
+    """A server on a free port of loopback, that keeps nothing over a restart unless told to.
+
+    Args:
+        folder: Where it runs.
+        options: Settings of the server.
 
     Attributes:
         port: Its port, the same after a restart.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **options: str) -> None:
         self._folder = folder
+        self._options = options
         self._process: subprocess.Popen[bytes] | None = None
         self.port = 0
 
@@ -64,6 +69,7 @@ class RedisServer:
             tries -= 1
             port = self.port or free_port()
             options = {"port": port, "bind": "127.0.0.1", "save": "", "appendonly": "no"}
+            options |= self._options
             flags = [part for name, it in options.items() for part in (f"--{name}", str(it))]
             self._process = subprocess.Popen(
                 [binary(), *flags], cwd=self._folder, stdout=subprocess.DEVNULL

@@ -128,7 +128,8 @@ class Line:
             self._waiting.clear()
             try:
                 await connection.send_packed_command(packed, check_health=False)
-            except (RedisError, OSError) as error:
+            except (RedisError, OSError, RuntimeError) as error:
+                # uvloop has a RuntimeError for a transport that broke a moment ago.
                 raise Lost from error
 
     async def _read(self, connection: AbstractConnection) -> None:
