@@ -111,8 +111,8 @@ def test_fragments_are_put_together(data: bytes, places: list[int]) -> None:
         if reader.conn.parser_exc is not None or reader.conn.close_rcvd is not None:
             break
     expected = told_by_websockets(data)
-    if expected.code == 1007:  # judged by who reads
-        found.pop()
+    if expected.code == 1007 and len(found) > len(expected.messages):
+        found.pop()  # a text is judged by who reads it; the words of a close are not
     assert found == expected.messages
 
 
