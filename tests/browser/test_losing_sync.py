@@ -37,7 +37,7 @@ def test_a_hub_that_is_down_from_the_start_is_said_and_then_joined(demo: Demo) -
     """No spinner without an end: the list is there, the hub is not, and both are said."""
     demo.hub.kill()
     worklist = demo.page("worklist")
-    expect_sync(worklist, "lost", seconds=3)
+    expect_sync(worklist, "lost", seconds=8)
     expect_banner(worklist, "Hub not reachable since")
     first = accessions(worklist)[0]
     open_case(worklist, first)
@@ -61,7 +61,7 @@ def test_after_a_hub_restart_the_case_and_its_content_are_back(demo: Demo, three
     dictate(dictation, "Not yet saved.")
     demo.hub.kill()
     for page in pages:
-        expect_sync(page, "lost", seconds=2)
+        expect_sync(page, "lost", seconds=8)
         expect_case(page, case)
     demo.hub.start()
     expect_all(pages, case)
@@ -76,7 +76,7 @@ def test_a_denied_subscription_waits_for_the_user(three: Three) -> None:
     sockets: list[WebSocket] = []
     viewer.on("websocket", keep_in(sockets))
     unsubscribe(viewer)
-    expect_sync(viewer, "lost", seconds=2)
+    expect_sync(viewer, "lost", seconds=8)
     expect_banner(viewer, "Subscription ended:")
     open_case(worklist, accessions(worklist)[0])
     expect_case(worklist, accessions(worklist)[0])
