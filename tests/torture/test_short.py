@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _OPTIONS = Options(seconds=12, seed=42, nodes=3, topics=2, subscribers=3, publishers=1)
 
 
-@pytest.mark.xdist_group("torture")
+@pytest.mark.xdist_group("browser")  # not beside a browser: both want the whole machine
 @pytest.mark.timeout(240)
 async def test_a_short_torture_loses_nothing(tmp_path: Path) -> None:
     """Guarantees 1, 2 and 3, under faults."""
