@@ -28,6 +28,8 @@ def main() -> int:
     parser.add_argument("--page", type=Path, help="write the result there, as Markdown")
     parser.add_argument("--keep", type=Path, help="a folder for what hubs and Redis write")
     given = parser.parse_args()
+    if given.seconds <= 0 or min(given.nodes, given.topics) < 1:
+        parser.error("--seconds, --nodes and --topics: allowed is what is above 0")
     options = Options(given.seconds, given.seed, given.nodes, given.topics)
     print(f"torture: {options}", flush=True)
     start = time.monotonic()
