@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import NoScriptError, ResponseError
 
-from fhircast_hub.backends.redis.line import MAX_WAITING, Line
+from fhircast_hub.backends.redis.line import Line
 from fhircast_hub.backends.redis.scripts import ALL
 from fhircast_hub.backends.redis.server import Lost
 from fhircast_hub.protocol.errors import Unavailable
@@ -23,6 +23,9 @@ logger = logging.getLogger(__name__)
 
 _ASKED_AT_ONCE = 500
 """Commands of one caller that are sent without waiting for answers."""
+
+_MOST_AWAITED = 10_000
+"""Commands without an answer; beyond it the server is too slow for what is asked of it."""
 
 
 class Commands:
@@ -40,7 +43,9 @@ class Commands:
     def __init__(self, server: Server) -> None:
         self._timeout = server.timeout_seconds
         self._line = Line(server, self)
-        self._awaited: deque[asyncio.Future[Any]] = deque()
+        self._awaited: deque[tuple[float, asyncio.Future[Any]]] = deque()
+        """When each answer is due, and who waits for it."""
+        self._watching: asyncio.TimerHandle | None = None
         self._is_up = asyncio.Event()
         self._down_since = inf
         self.epoch = 0
@@ -106,32 +111,46 @@ class Commands:
         return answers
 
     async def _ask(self, *command: bytes | str | int, epoch: int | None) -> Any:
-        now, has_to_wait = asyncio.get_running_loop().time(), not self._is_up.is_set()
+        if not self._is_up.is_set():
+            await self._wait_until_up()
+        if epoch is not None and epoch != self.epoch:
+            raise away()
         try:
-            if has_to_wait:
-                # A short break is waited for; in a long one nobody waits.
-                async with asyncio.timeout_at(min(now, self._down_since) + self._timeout):
-                    await self._is_up.wait()
-            if epoch not in (None, self.epoch):
-                raise away()
-            waiting = self._send(*command)
-            async with asyncio.timeout_at(now + self._timeout):
-                return await waiting
-        except TimeoutError:
-            if self._is_up.is_set() and not has_to_wait:  # else it had less time than it shall have
-                logger.warning("Redis did not answer in time")
-                self._line.cut()
+            return await self._send(*command)
         except (Lost, OverflowError):
-            pass
-        raise away()
+            raise away() from None
+
+    async def _wait_until_up(self) -> None:
+        """A short break is waited for; in a long one nobody waits."""
+        now = asyncio.get_running_loop().time()
+        try:
+            async with asyncio.timeout_at(min(now, self._down_since) + self._timeout):
+                await self._is_up.wait()
+        except TimeoutError:
+            raise away() from None
 
     def _send(self, *command: bytes | str | int) -> asyncio.Future[Any]:
-        if len(self._awaited) >= MAX_WAITING:
+        if len(self._awaited) >= _MOST_AWAITED:
             raise OverflowError
         self._line.send(*command)
-        waiting = asyncio.get_running_loop().create_future()
-        self._awaited.append(waiting)
+        loop = asyncio.get_running_loop()
+        waiting, due = loop.create_future(), loop.time() + self._timeout
+        self._awaited.append((due, waiting))
+        if self._watching is None:
+            self._watching = loop.call_at(due, self._watch)
         return waiting
+
+    def _watch(self) -> None:
+        """Give the line up if its next answer is overdue, else look again when it would be."""
+        self._watching = None
+        if not self._awaited:
+            return
+        loop, due = asyncio.get_running_loop(), self._awaited[0][0]
+        if loop.time() < due:
+            self._watching = loop.call_at(due, self._watch)
+            return
+        logger.warning("Redis did not answer in time")
+        self._line.cut()
 
     # See `Talker`.
 
@@ -150,7 +169,7 @@ class Commands:
 
     def heard(self, answer: Any) -> None:
         """An answer came, for whoever waits longest."""
-        waiting = self._awaited.popleft()
+        _, waiting = self._awaited.popleft()
         if waiting.done():
             return  # who asked has given up
         if isinstance(answer, ResponseError):
@@ -165,7 +184,7 @@ class Commands:
         self._is_up.clear()
         self.epoch += 1
         awaited, self._awaited = self._awaited, deque()
-        for waiting in awaited:
+        for _, waiting in awaited:
             if not waiting.done():
                 waiting.set_exception(Lost())
                 waiting.exception()  # whoever has given up on it leaves nothing to be told
