@@ -35,7 +35,7 @@ from fhircast_hub.backends.base import (
 )
 from fhircast_hub.backends.redis import RedisBackend, Server, keys
 from fhircast_hub.protocol.channel_state import CloseReason
-from fhircast_hub.protocol.errors import Unavailable
+from fhircast_hub.protocol.errors import LimitReached, Unavailable
 from fhircast_hub.protocol.subscription import Subscription
 from redis_server import RedisServer
 
@@ -298,8 +298,31 @@ async def test_a_key_outlives_what_it_is_kept_for(redis_server: RedisServer, sta
     await node.add(subscription(lives=5000))
     await publish(node, open_case(1), "v1")
     with redis_server.client() as client:
-        for key in (*keys.of_topic(TOPIC)[1:3], keys.TOPICS, keys.RECORDS, keys.of_endpoint("1")):
+        it = keys.of_topic(TOPIC)
+        kept = (it.session, it.records, it.topics, it.all_records, keys.of_endpoint("1"))
+        for key in (*kept, keys.TOPICS):
             assert client.pttl(key) > 5000 * 1000
+
+
+async def test_what_was_counted_and_never_made_makes_room(
+    redis_server: RedisServer, start: Start
+) -> None:
+    """SUB-13, D-40: a process died between the two steps; nothing stays counted for ever."""
+    bounds = {"max_topics": 2, "max_topics_per_holder": 2, "max_subscriptions_per_holder": 2}
+    node = start(redis_server, **bounds)
+    await node.make_topic(TOPIC, "v0", now=NOON, holder="user|client")
+    await node.add(subscription())
+    it, long_ago = keys.of_topic("never made"), 1
+    with redis_server.client() as client:
+        for count in (keys.TOPICS, keys.topics_of_holder("user|client")):
+            client.zadd(count, {it.tag: long_ago})
+        client.zadd(keys.records_of_holder("user|client"), {f"{it.tag} 2": long_ago})
+    await node.make_topic("another", "v0", now=NOON, holder="user|client")
+    await node.add(subscription("3"))
+    with pytest.raises(LimitReached):
+        await node.add(subscription("4"))
+    with pytest.raises(LimitReached):
+        await node.make_topic("one more", "v0", now=NOON)
 
 
 async def test_keys_hold_neither_topics_nor_endpoints(

@@ -21,8 +21,9 @@ from fhircast_hub.backends.redis.fields import Kept, changes_to, kept_after, rea
 from fhircast_hub.backends.redis.hearing import Hearing
 from fhircast_hub.backends.redis.memo import Memo
 from fhircast_hub.backends.redis.own import OwnEvents
+from fhircast_hub.backends.redis.quotas import Quotas
 from fhircast_hub.backends.redis.records import Records
-from fhircast_hub.backends.redis.times import LONGEST, Times
+from fhircast_hub.backends.redis.times import Times
 from fhircast_hub.protocol.errors import LimitReached, Unavailable
 from fhircast_hub.protocol.session import Session
 
@@ -38,19 +39,19 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_SWEPT_AT_ONCE = 100
-"""Sessions and records that one look takes away; there is another look soon."""
+_SWEPT_AT_ONCE = 20
+"""Sessions, and records, of a bucket that one look takes away; there is another look soon."""
 
 _MAKE_ATTEMPTS = 5
 """For a session that expires while it is looked at."""
 
 _REFUSALS = {
-    b"topics": ("hub.topic: the hub holds as many topics as it may", "D-40, FHIRCAST_MAX_TOPICS"),
-    b"topics of holder": (
+    "topics": ("hub.topic: the hub holds as many topics as it may", "D-40, FHIRCAST_MAX_TOPICS"),
+    "topics of holder": (
         "hub.topic: this token's holder has made as many topics as it may",
         "FHIRCAST_MAX_TOPICS_PER_TOKEN",
     ),
-    b"records of holder": (
+    "records of holder": (
         "hub.topic: this token's holder has as many subscriptions as it may",
         "FHIRCAST_MAX_SUBSCRIPTIONS_PER_TOKEN",
     ),
@@ -74,7 +75,8 @@ class RedisBackend:
         self._times = Times(limits.topic_idle_seconds)
         self._commands = Commands(server)
         self._hearing = Hearing(server, self._commands, self)
-        self._records = Records(self._commands, self._times, limits)
+        self._quotas = Quotas(self._commands, self._times)
+        self._records = Records(self._commands, self._quotas, self._times, limits)
         self._memo = Memo()
         self._own = OwnEvents()
         self._listener: Listener | None = None
@@ -99,44 +101,50 @@ class RedisBackend:
         """See `Backend.make_topic`."""
         self._times.told(now)
         for _ in range(_MAKE_ATTEMPTS):
-            made = await self._make(topic, version_id, holder)
-            if made is not None:
-                return made
             known = await self.load(topic)
             if known is not None:
                 return known
+            made = await self._make(topic, version_id, holder)
+            if made is not None:
+                return made
         raise Unavailable("hub.topic: the session has just expired", rule="D-40")
 
     async def _make(self, topic: str, version_id: str, holder: str) -> Session | None:
         """Make a session and return it, None if there is one."""
         it, life, epoch = keys.of_topic(topic), secrets.token_hex(8), self._commands.epoch
-        limits = self._limits
-        answer = await self._commands.run_script(
+        await self._reserve(it.tag, holder)
+        maker: bytes | None = await self._commands.run_script(
             scripts.MAKE_TOPIC,
             it.session,
-            keys.TOPICS,
-            keys.topics_of_holder(holder),
-            keys.records_of_holder(holder),
+            it.topics,
             it.tag,
             life,
             FORMAT,
             version_id,
             holder,
             self._times.now,
-            limits.max_topics,
-            limits.max_topics_per_holder,
-            limits.max_subscriptions_per_holder,
             self._times.session_life(),
-            int(LONGEST.total_seconds() * 1000),
         )
-        if answer in _REFUSALS:
-            reason, rule = _REFUSALS[answer]
-            raise LimitReached(reason, rule=rule)
-        if answer != b"made":
+        if maker is not None:
+            if maker != holder.encode():
+                await self._quotas.release(keys.topics_of_holder(holder), it.tag)
             return None
         made = Session(topic, version_id)
         self._memo.note(topic, Kept(life.encode(), made, {}), epoch)
         return made
+
+    async def _reserve(self, tag: str, holder: str) -> None:
+        """Count a topic that is about to be made."""
+        limits, of_holder = self._limits, keys.topics_of_holder(holder)
+        if holder:
+            records = keys.records_of_holder(holder)
+            if not await self._quotas.has_room(records, limits.max_subscriptions_per_holder):
+                raise _refused("records of holder")
+            if not await self._quotas.reserve(of_holder, tag, limits.max_topics_per_holder):
+                raise _refused("topics of holder")
+        if not await self._quotas.reserve(keys.TOPICS, tag, limits.max_topics):
+            await self._quotas.release(of_holder, tag)
+            raise _refused("topics")
 
     async def load(self, topic: str, *, is_newest: bool = True) -> Session | None:
         """See `Backend.load`."""
@@ -246,21 +254,30 @@ class RedisBackend:
         if not self._commands.is_up:
             return
         self._hearing.leave_unused()
-        await self._records.expire(_SWEPT_AT_ONCE)
-        latest = self._times.idle_since
-        found = await self._commands.ask(
-            "ZRANGEBYSCORE", keys.TOPICS, "-inf", latest, "LIMIT", 0, _SWEPT_AT_ONCE
+        if self._commands.reaches(keys.TOPICS):
+            await self._quotas.keep(keys.TOPICS)
+        reached = [it for it in keys.ALL_BUCKETS if self._commands.reaches(it.topics)]
+        await asyncio.gather(*map(self._sweep, reached))
+
+    async def _sweep(self, bucket: keys.BucketKeys) -> None:
+        """Forget what is over in one bucket."""
+        now, latest = self._times.now, self._times.idle_since
+        records, topics = await self._commands.run_script(
+            scripts.DUE, *bucket, now, latest, _SWEPT_AT_ONCE
         )
-        for tag in found:
-            await self._drop(tag.decode(), latest)
+        parts = [it.decode().split(" ", 1) for it in records]
+        await asyncio.gather(*[self._records.expire(*it) for it in parts])
+        await asyncio.gather(*[self._drop(it.decode(), latest) for it in topics])
 
     async def _drop(self, tag: str, latest: int) -> None:
         it = keys.of_tag(tag)
         holder = await self._commands.ask("HGET", it.session, "holder") or b""
-        by_holder = keys.topics_of_holder(holder.decode())
-        await self._commands.run_script(
-            scripts.DROP_TOPIC, it.session, it.records, keys.TOPICS, by_holder, tag, latest
+        is_gone = await self._commands.run_script(
+            scripts.DROP_TOPIC, it.session, it.records, it.topics, tag, latest
         )
+        if is_gone:
+            await self._quotas.release(keys.TOPICS, tag)
+            await self._quotas.release(keys.topics_of_holder(holder.decode()), tag)
 
     async def close(self) -> None:
         """See `Backend.close`."""
@@ -301,3 +318,8 @@ class RedisBackend:
     def _hand_on(self, envelope: Envelope) -> None:
         if self._listener is not None:
             self._listener.take(envelope)
+
+
+def _refused(limit: str) -> LimitReached:
+    reason, rule = _REFUSALS[limit]
+    return LimitReached(reason, rule=rule)

@@ -55,6 +55,10 @@ class Commands:
         """Whether commands are answered."""
         return self._is_up.is_set()
 
+    def reaches(self, _key: str) -> bool:
+        """See `Asking.reaches`: it is one server for all keys."""
+        return self._is_up.is_set()
+
     async def run(self) -> None:
         """Serve until cancelled."""
         self._down_since = asyncio.get_running_loop().time()

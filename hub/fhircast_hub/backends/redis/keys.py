@@ -4,35 +4,80 @@ from __future__ import annotations
 
 import hashlib
 from base64 import urlsafe_b64encode
+from binascii import crc_hqx
 from functools import lru_cache
+from itertools import count
 from typing import NamedTuple
 
 import msgspec
 
-TOPICS = "fhircast:topics"
-"""Sorted set of all topics: since when nobody is subscribed, infinite while somebody is."""
+SLOTS = 16_384
+"""Parts into which a cluster divides all keys."""
 
-RECORDS = "fhircast:records"
-"""Sorted set of all subscriptions by their expiry."""
+BUCKETS = 16
+"""Parts into which topics are divided. Keys of one bucket are in one slot, so that one script may
+touch them all; a cluster of more masters than this has some without topics."""
+
+TOPICS = "fhircast:topics"
+"""Sorted set that counts all topics; see `quotas`."""
+
+
+class BucketKeys(NamedTuple):
+    """What is kept of the topics of one bucket together.
+
+    Attributes:
+        topics: Sorted set of its topics: since when nobody is subscribed, infinite if somebody is.
+        all_records: Sorted set of its topics' subscriptions by their expiry.
+    """
+
+    topics: str
+    all_records: str
 
 
 class TopicKeys(NamedTuple):
-    """What is kept of one topic.
+    """What is kept of one topic, with what is kept of its bucket.
 
-    The part in braces is all that a cluster looks at: what is of one topic lies together. It is a
-    digest, since a topic may hold anything, and is nobody's to read in a list of keys.
+    The part in braces is all that a cluster looks at: what is of one bucket lies together. A
+    topic's tag is a digest, since a topic may hold anything, and is nobody's to read in a list of
+    keys.
 
     Attributes:
         tag: What stands for the topic.
         session: Hash: the session.
         records: Hash: its subscriptions by endpoint.
         channel: Where what was committed is published.
+        topics: See `BucketKeys`.
+        all_records: See `BucketKeys`.
     """
 
     tag: str
     session: str
     records: str
     channel: str
+    topics: str
+    all_records: str
+
+
+def slot_of(key: str) -> int:
+    """Return the slot in which a cluster keeps a key."""
+    start = key.find("{")
+    end = key.find("}", start + 1)
+    part = key[start + 1 : end] if 0 <= start < end - 1 else key
+    return crc_hqx(part.encode(), 0) % SLOTS
+
+
+def _spread() -> tuple[BucketKeys, ...]:
+    """Return the buckets, by names whose slots are far apart: each master of a cluster has some."""
+    names: dict[int, str] = {}
+    for number in count():
+        name = f"fhircast:{{{number}}}:"
+        names.setdefault(slot_of(name) * BUCKETS // SLOTS, name)
+        if len(names) == BUCKETS:
+            break
+    return tuple(BucketKeys(f"{names[it]}topics", f"{names[it]}records") for it in range(BUCKETS))
+
+
+ALL_BUCKETS = _spread()
 
 
 @lru_cache(maxsize=4096)
@@ -43,8 +88,9 @@ def of_topic(topic: str) -> TopicKeys:
 
 def of_tag(tag: str) -> TopicKeys:
     """Return the keys of the topic with this tag."""
-    base = f"fhircast:{{{tag}}}:"
-    return TopicKeys(tag, f"{base}session", f"{base}records", f"{base}events")
+    bucket = ALL_BUCKETS[crc_hqx(tag.encode(), 0) % BUCKETS]
+    base = f"{bucket.topics.removesuffix('topics')}{tag}:"
+    return TopicKeys(tag, f"{base}session", f"{base}records", f"{base}events", *bucket)
 
 
 def of_endpoint(endpoint_id: str) -> str:
@@ -56,12 +102,12 @@ def of_endpoint(endpoint_id: str) -> str:
 
 
 def topics_of_holder(holder: str) -> str:
-    """Return the key of the topics that a holder has made."""
+    """Return the key that counts the topics that a holder has made."""
     return f"fhircast:holder:{_digest(holder)}:topics"
 
 
 def records_of_holder(holder: str) -> str:
-    """Return the key of the subscriptions that a holder has."""
+    """Return the key that counts the subscriptions that a holder has."""
     return f"fhircast:holder:{_digest(holder)}:records"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from fhircast_hub.backends.base import SubscriptionEnded, SubscriptionReplaced
@@ -19,7 +19,8 @@ from fhircast_hub.protocol.errors import LimitReached, Unavailable
 
 if TYPE_CHECKING:
     from fhircast_hub.backends.base import BackendLimits, SubscriptionMoved
-    from fhircast_hub.backends.redis.commands import Commands
+    from fhircast_hub.backends.redis.asking import Asking
+    from fhircast_hub.backends.redis.quotas import Quotas
     from fhircast_hub.backends.redis.times import Times
     from fhircast_hub.protocol.subscription import Subscription
 
@@ -30,47 +31,52 @@ _REPLACE_ATTEMPTS = 50
 class Records:
     """The subscriptions of all topics.
 
-    A record is kept behind its place among those of its topic: "12 …".
+    A record is kept behind its place among those of its topic: "12 …". Which topic an endpoint has
+    lies in another slot: it is written before the record and removed after it. An endpoint that
+    leads to no record is none, and goes with its expiry.
     """
 
-    def __init__(self, commands: Commands, times: Times, limits: BackendLimits) -> None:
+    def __init__(
+        self, commands: Asking, quotas: Quotas, times: Times, limits: BackendLimits
+    ) -> None:
         self._commands = commands
+        self._quotas = quotas
         self._times = times
         self._limits = limits
 
     async def add(self, it: Subscription) -> None:
         """See `Backend.add`."""
-        topic = keys.of_topic(it.topic)
-        answer = await self._commands.run_script(
-            scripts.ADD,
-            topic.session,
-            topic.records,
-            keys.of_endpoint(it.endpoint_id),
-            keys.TOPICS,
-            keys.RECORDS,
-            keys.records_of_holder(it.subject),
-            topic.tag,
-            it.endpoint_id,
-            encode_record(it),
-            milliseconds(it.expires_at),
-            it.subject,
-            self._limits.max_subscribers_per_topic,
-            self._limits.max_subscriptions_per_holder,
-            self._times.record_life(it.expires_at),
-            self._times.session_life(it.expires_at),
-        )
-        if answer == b"gone":
-            raise Unavailable("hub.topic: the session has just expired", rule="D-40")
-        if answer == b"records":
-            raise LimitReached(
-                "hub.topic: the session has as many subscribers as it may",
-                rule="2.4, FHIRCAST_MAX_SUBSCRIBERS_PER_TOPIC",
-            )
-        if answer == b"records of holder":
+        topic, counted = keys.of_topic(it.topic), _counted(it)
+        if it.subject and not await self._quotas.reserve(
+            *counted, self._limits.max_subscriptions_per_holder
+        ):
             raise LimitReached(
                 "hub.topic: this token's holder has as many subscriptions as it may",
                 rule="FHIRCAST_MAX_SUBSCRIPTIONS_PER_TOKEN",
             )
+        await self._lead(it)
+        answer = await self._commands.run_script(
+            scripts.ADD,
+            topic.session,
+            topic.records,
+            topic.topics,
+            topic.all_records,
+            topic.tag,
+            it.endpoint_id,
+            encode_record(it),
+            milliseconds(it.expires_at),
+            self._limits.max_subscribers_per_topic,
+            self._times.session_life(it.expires_at),
+        )
+        if answer == b"added":
+            return
+        await self._forget(it.endpoint_id, counted)
+        if answer == b"gone":
+            raise Unavailable("hub.topic: the session has just expired", rule="D-40")
+        raise LimitReached(
+            "hub.topic: the session has as many subscribers as it may",
+            rule="2.4, FHIRCAST_MAX_SUBSCRIBERS_PER_TOPIC",
+        )
 
     async def find(self, endpoint_id: str) -> Subscription | None:
         """See `Backend.find`."""
@@ -95,13 +101,20 @@ class Records:
         Returns:
             The number of what was published, 0 if there is no such record, or not the known one.
         """
+        led = False
         for _ in range(_REPLACE_ATTEMPTS):
             kept = await self._kept(it.endpoint_id)
             if kept is None:
+                if led:  # it ended just before
+                    await self._forget(it.endpoint_id, _counted(it))
                 return 0
             old = _read(kept)
             if known not in (None, old):
                 return 0
+            if not led:
+                await self._lead(it)
+                await self._quotas.keep(_counted(it)[0])
+                led = True
             newly = frozenset(it.events) - frozenset(old.events)
             envelope = moved or SubscriptionReplaced(it, newly)
             number = await self._replace(kept, it, encode_envelope(envelope, node))
@@ -112,29 +125,21 @@ class Records:
     async def end(self, endpoint_id: str, reason: CloseReason) -> bool:
         """See `Backend.end`."""
         it = await self.find(endpoint_id)
-        return it is not None and await self._end(it.topic, it.subject, endpoint_id, reason)
+        if it is None:
+            return False
+        tag = keys.of_topic(it.topic).tag
+        return await self._end(tag, it.subject, endpoint_id, reason, only_expired=False)
 
-    async def expire(self, most: int) -> None:
-        """Forget records whose time is over, and publish their ends."""
-        due = await self._commands.ask(
-            "ZRANGEBYSCORE", keys.RECORDS, "-inf", self._times.now, "LIMIT", 0, most
-        )
-        await asyncio.gather(*[self._expire(*it.decode().split(" ", 1)) for it in due])
-
-    async def _expire(self, tag: str, endpoint_id: str) -> None:
-        """Forget one record, also if no more than its place in the list of all is left."""
+    async def expire(self, tag: str, endpoint_id: str) -> None:
+        """Forget a record whose time is over, also if no more than its place in a list is left."""
         kept = await self._commands.ask("HGET", keys.of_tag(tag).records, endpoint_id)
         try:
             subject = _read(kept).subject if kept is not None else ""
         except UnknownFormat:  # whoever wrote it: its time is over, and others wait behind it
             subject = ""
-        await self._run_end(tag, subject, endpoint_id, CloseReason.LEASE_ENDED, only_expired=True)
+        await self._end(tag, subject, endpoint_id, CloseReason.LEASE_ENDED, only_expired=True)
 
-    async def _end(self, topic: str, subject: str, endpoint_id: str, reason: CloseReason) -> bool:
-        tag = keys.of_topic(topic).tag
-        return await self._run_end(tag, subject, endpoint_id, reason, only_expired=False)
-
-    async def _run_end(
+    async def _end(
         self, tag: str, subject: str, endpoint_id: str, reason: CloseReason, *, only_expired: bool
     ) -> bool:
         topic = keys.of_tag(tag)
@@ -142,18 +147,30 @@ class Records:
             scripts.END,
             topic.session,
             topic.records,
-            keys.of_endpoint(endpoint_id),
             topic.channel,
-            keys.TOPICS,
-            keys.RECORDS,
-            keys.records_of_holder(subject),
+            topic.topics,
+            topic.all_records,
             tag,
             endpoint_id,
             self._times.now,
             encode_envelope(SubscriptionEnded("", endpoint_id, reason)),  # who hears knows where
             int(only_expired),
         )
+        if number is not None:
+            counted = keys.records_of_holder(subject), f"{tag} {endpoint_id}"
+            await self._forget(endpoint_id, counted)
         return bool(number)
+
+    async def _lead(self, it: Subscription) -> None:
+        """Let an endpoint lead to its topic."""
+        key, tag = keys.of_endpoint(it.endpoint_id), keys.of_topic(it.topic).tag
+        await self._commands.ask("SET", key, tag, "PX", self._times.record_life(it.expires_at))
+
+    async def _forget(self, endpoint_id: str, counted: tuple[str, str]) -> None:
+        """Remove what is kept of a record elsewhere; if that fails, it expires or is found out."""
+        await self._quotas.release(*counted)
+        with suppress(Unavailable):
+            await self._commands.ask("DEL", keys.of_endpoint(endpoint_id))
 
     async def _replace(self, kept: bytes, it: Subscription, payload: bytes) -> int:
         topic = keys.of_topic(it.topic)
@@ -161,19 +178,15 @@ class Records:
             scripts.REPLACE,
             topic.session,
             topic.records,
-            keys.of_endpoint(it.endpoint_id),
             topic.channel,
-            keys.TOPICS,
-            keys.RECORDS,
-            keys.records_of_holder(it.subject),
+            topic.topics,
+            topic.all_records,
             topic.tag,
             it.endpoint_id,
             kept,
             encode_record(it),
             milliseconds(it.expires_at),
             payload,
-            it.subject,
-            self._times.record_life(it.expires_at),
             self._times.session_life(it.expires_at),
         )
         return number
@@ -185,6 +198,11 @@ class Records:
         records = keys.of_tag(tag.decode()).records
         kept: bytes | None = await self._commands.ask("HGET", records, endpoint_id)
         return kept
+
+
+def _counted(it: Subscription) -> tuple[str, str]:
+    """Return where a subscription is counted, and as what."""
+    return keys.records_of_holder(it.subject), f"{keys.of_topic(it.topic).tag} {it.endpoint_id}"
 
 
 def _place(kept: bytes) -> int:

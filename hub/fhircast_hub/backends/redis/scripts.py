@@ -31,12 +31,14 @@ def _read(name: str, keys: int) -> Script:
     return Script(source, sha, keys)
 
 
-MAKE_TOPIC = _read("make_topic", 4)
+MAKE_TOPIC = _read("make_topic", 2)
 LOAD = _read("load", 1)
 COMMIT = _read("commit", 2)
-ADD = _read("add", 6)
-REPLACE = _read("replace", 7)
-END = _read("end", 7)
-DROP_TOPIC = _read("drop_topic", 4)
+ADD = _read("add", 4)
+REPLACE = _read("replace", 5)
+END = _read("end", 5)
+DUE = _read("due", 2)
+DROP_TOPIC = _read("drop_topic", 3)
+RESERVE = _read("reserve", 1)
 
-ALL = (MAKE_TOPIC, LOAD, COMMIT, ADD, REPLACE, END, DROP_TOPIC)
+ALL = (MAKE_TOPIC, LOAD, COMMIT, ADD, REPLACE, END, DUE, DROP_TOPIC, RESERVE)

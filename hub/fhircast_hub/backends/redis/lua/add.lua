@@ -1,28 +1,18 @@
--- Keeps a new subscription, unless its session is gone or a limit is reached.
--- KEYS: session, records, endpoint, topics, all records, records of the holder
--- ARGV: tag, endpoint, record, when it expires, holder ('' for none), most records of the topic,
---       most of a holder (0: any), milliseconds to keep the record, and the session
+-- Keeps a new subscription, unless its session is gone or has as many as it may.
+-- KEYS: session, records, topics, all records
+-- ARGV: tag, endpoint, record, when it expires, most records of the topic, milliseconds to keep the
+--       session
 if redis.call('EXISTS', KEYS[1]) == 0 then
   return 'gone'
 end
-if redis.call('HLEN', KEYS[2]) >= tonumber(ARGV[6]) then
+if redis.call('HLEN', KEYS[2]) >= tonumber(ARGV[5]) then
   return 'records'
-end
-if ARGV[5] ~= '' then
-  local most = tonumber(ARGV[7])
-  if most > 0 and redis.call('ZCARD', KEYS[6]) >= most then
-    return 'records of holder'
-  end
-  redis.call('ZADD', KEYS[6], ARGV[4], ARGV[2])
-  keep(KEYS[6], ARGV[8])
 end
 local place = redis.call('HINCRBY', KEYS[1], 'added', 1)
 redis.call('HSET', KEYS[2], ARGV[2], place .. ' ' .. ARGV[3])
-redis.call('SET', KEYS[3], ARGV[1], 'PX', ARGV[8])
-redis.call('ZADD', KEYS[4], 'inf', ARGV[1])
-redis.call('ZADD', KEYS[5], ARGV[4], ARGV[1] .. ' ' .. ARGV[2])
-keep(KEYS[1], ARGV[9])
-keep(KEYS[2], ARGV[9])
-keep(KEYS[4], ARGV[9])
-keep(KEYS[5], ARGV[9])
+redis.call('ZADD', KEYS[3], 'inf', ARGV[1])
+redis.call('ZADD', KEYS[4], ARGV[4], ARGV[1] .. ' ' .. ARGV[2])
+for _, key in ipairs(KEYS) do
+  keep(key, ARGV[6])
+end
 return 'added'

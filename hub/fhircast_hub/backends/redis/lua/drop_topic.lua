@@ -1,5 +1,5 @@
 -- Forgets a session that nobody was subscribed to since a moment.
--- KEYS: session, records, topics, topics of the holder
+-- KEYS: session, records, topics
 -- ARGV: tag, that moment
 local since = redis.call('ZSCORE', KEYS[3], ARGV[1])
 if not since or tonumber(since) > tonumber(ARGV[2]) or redis.call('HLEN', KEYS[2]) > 0 then
@@ -7,5 +7,4 @@ if not since or tonumber(since) > tonumber(ARGV[2]) or redis.call('HLEN', KEYS[2
 end
 redis.call('DEL', KEYS[1], KEYS[2])
 redis.call('ZREM', KEYS[3], ARGV[1])
-redis.call('ZREM', KEYS[4], ARGV[1])
 return 1

@@ -1,25 +1,23 @@
--- Forgets a subscription and publishes its end.
--- KEYS: session, records, endpoint, events, topics, all records, records of the holder
+-- Forgets a subscription and publishes its end; nothing if it is not over, 0 if it was not there.
+-- KEYS: session, records, events, topics, all records
 -- ARGV: tag, endpoint, now, payload, 1 if only an expired one
 local member = ARGV[1] .. ' ' .. ARGV[2]
 if ARGV[5] == '1' then
-  local expires = redis.call('ZSCORE', KEYS[6], member)
+  local expires = redis.call('ZSCORE', KEYS[5], member)
   if not expires or tonumber(expires) > tonumber(ARGV[3]) then
-    return 0
+    return nil
   end
 end
-redis.call('ZREM', KEYS[6], member)
-redis.call('ZREM', KEYS[7], ARGV[2])
-redis.call('DEL', KEYS[3])
+redis.call('ZREM', KEYS[5], member)
 local was_there = redis.call('HDEL', KEYS[2], ARGV[2])
 if redis.call('EXISTS', KEYS[1]) == 0 then
-  redis.call('ZREM', KEYS[5], ARGV[1])
+  redis.call('ZREM', KEYS[4], ARGV[1])
   return 0
 end
 if redis.call('HLEN', KEYS[2]) == 0 then
-  redis.call('ZADD', KEYS[5], 'XX', ARGV[3], ARGV[1])
+  redis.call('ZADD', KEYS[4], 'XX', ARGV[3], ARGV[1])
 end
 if was_there == 0 then
   return 0
 end
-return tell(KEYS[1], KEYS[4], ARGV[4])
+return tell(KEYS[1], KEYS[3], ARGV[4])
