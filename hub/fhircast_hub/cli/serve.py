@@ -13,7 +13,6 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import click
 
@@ -25,6 +24,7 @@ from fhircast_hub.config import (
     unknown_variables,
     variable_of,
 )
+from fhircast_hub.config.stores import parse_store
 
 if TYPE_CHECKING:
     from fhircast_hub.security.self_signed import SelfSigned
@@ -134,8 +134,7 @@ def _where_sessions_are(backend: str) -> str:
     """Say where sessions are kept, without what lets anybody in there."""
     if backend == "memory://":
         return "in the memory of this process"
-    it = urlsplit(backend)
-    return f"in Redis, {it.scheme}://{it.netloc.rpartition('@')[2]}{it.path}"
+    return f"in Redis, {parse_store(backend).shown}"
 
 
 def _tell_parts() -> None:

@@ -65,7 +65,8 @@ class Settings:
     )
     backend: str = _setting(
         "memory://",
-        "Where sessions are kept: memory://, or redis://, rediss:// or unix:// for several hubs.",
+        "Where sessions are kept: memory://, or for several hubs redis://, unix://, "
+        "redis+sentinel:// or redis+cluster://; with rediss it is TLS.",
         kind="backend",
     )
     redis_timeout_seconds: float = _seconds(

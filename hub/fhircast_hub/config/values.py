@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from fhircast_hub.config.names import SettingError, is_loopback
+from fhircast_hub.config.stores import parse_store
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,20 +70,18 @@ def is_secure_url(text: str) -> bool:
     return it.scheme == "https" or (it.scheme == "http" and is_loopback(host))
 
 
-_BACKENDS = "memory://, redis://HOST:PORT/DATABASE, rediss://… (TLS) or unix:///PATH"
+_BACKENDS = (
+    "memory://, redis://HOST:PORT/DATABASE, unix:///PATH, redis+sentinel://HOST:PORT,…/MASTER or "
+    "redis+cluster://HOST:PORT,…; rediss instead of redis for TLS"
+)
 
 
 def _is_backend(text: str) -> bool:
     try:
-        it = urlsplit(text)
-        has_port = it.port != 0
+        parse_store(text)
     except ValueError:
         return False
-    if it.scheme == "unix":
-        return it.path.startswith("/") and not it.hostname
-    database = it.path.removeprefix("/")
-    is_redis = it.scheme in {"redis", "rediss"} and bool(it.hostname) and has_port
-    return text == "memory://" or (is_redis and (not database or database.isdecimal()))
+    return True
 
 
 def _parse_list(

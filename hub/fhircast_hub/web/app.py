@@ -6,7 +6,6 @@ import asyncio
 import logging
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -18,6 +17,7 @@ from fhircast_hub.backends.memory import MemoryBackend
 from fhircast_hub.clock import Clock, SystemClock
 from fhircast_hub.config import SettingError, variable_of
 from fhircast_hub.config.names import is_loopback
+from fhircast_hub.config.stores import parse_store
 from fhircast_hub.fanout import Fanout
 from fhircast_hub.hub import Hub, HubRules
 from fhircast_hub.protocol.channel import ChannelRules
@@ -187,8 +187,8 @@ def _backend_of(settings: Settings) -> Backend:
 
 def _is_private(backend: str) -> bool:
     """Tell whether nobody on the way can read what goes to the server."""
-    it = urlsplit(backend)
-    return it.scheme != "redis" or is_loopback(it.hostname or "")
+    it = parse_store(backend)
+    return it.is_encrypted or all(is_loopback(host) for host, _ in it.addresses)
 
 
 def _backend_limits(settings: Settings) -> BackendLimits:
