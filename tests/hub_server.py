@@ -41,6 +41,16 @@ ON_BOTH_PATHS = {
 }
 """Modules whose tests also run on uvicorn as it is: the hub has to be right on any ASGI server."""
 
+ON_REDIS = "on redis"
+"""As directly, with a backend that waits."""
+
+ON_BOTH_BACKENDS = {
+    "test_express.py",
+    "test_express_beside.py",
+    "test_express_refusals.py",
+}
+"""Modules whose tests also run on Redis, where what memory answers at once is waited for."""
+
 
 class _Observed(uvicorn.Server):
     """A server that also says when it has started, and stops when it is told to.
@@ -161,20 +171,27 @@ async def running_hub(path: str = DIRECT, /, **settings: str) -> AsyncIterator[R
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run the tests of some modules on both paths."""
+    """Run the tests of some modules on both paths, or on both backends."""
+    if "start_hub" not in metafunc.fixturenames:
+        return
     module = Path(metafunc.module.__file__).name
-    if module in ON_BOTH_PATHS and "start_hub" in metafunc.fixturenames:
+    if module in ON_BOTH_PATHS:
         metafunc.parametrize("start_hub", [DIRECT, BY_MESSAGES], indirect=True)
+    if module in ON_BOTH_BACKENDS:
+        metafunc.parametrize("start_hub", [DIRECT, ON_REDIS], indirect=True)
 
 
 @pytest.fixture
 async def start_hub(request: pytest.FixtureRequest) -> AsyncIterator[StartHub]:
     """Start hubs with settings of the test; all are shut down at its end."""
-    path = getattr(request, "param", DIRECT)
+    path, common = getattr(request, "param", DIRECT), {}
+    if path == ON_REDIS:
+        path, server = DIRECT, request.getfixturevalue("redis_server")
+        common = {"backend": server.url}
     async with AsyncExitStack() as hubs:
 
         async def start(**settings: str) -> RunningHub:
-            return await hubs.enter_async_context(running_hub(path, **settings))
+            return await hubs.enter_async_context(running_hub(path, **common, **settings))
 
         yield start
 

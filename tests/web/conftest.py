@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 from hub_server import hub, pytest_generate_tests, start_hub
 from hypothesis import HealthCheck, settings
+from redis_server import redis_of_worker, redis_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import pytest
 
-__all__ = ["hub", "pytest_generate_tests", "start_hub"]
+__all__ = ["hub", "pytest_generate_tests", "redis_of_worker", "redis_server", "start_hub"]
 
 settings.register_profile(
     "default",

@@ -7,23 +7,19 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-import fhircast_hub.web.server
-import hub_server
 import pytest
 from builders import TOPIC, open_case, sync_error
-from fhircast_hub.backends.base import BackendLimits, SubscriptionMoved, SyncLost
-from fhircast_hub.backends.memory import MemoryBackend
+from fhircast_hub.backends.base import SubscriptionMoved, SyncLost
 from fhircast_hub.clock import SystemClock
 from fhircast_hub.fanout import Fanout
 from fhircast_hub.hub import Hub, HubRules
 from fhircast_hub.protocol.channel import ChannelRules
 from fhircast_hub.protocol.channel_state import CloseReason
-from fhircast_hub.protocol.errors import Unavailable
 from fhircast_hub.protocol.subscription import SubscriptionRequest
 from fhircast_hub.security.grant import ANYBODY
-from fhircast_hub.web.app import create_app
 from hub_server import BY_MESSAGES, DIRECT, running_hub
 from inboxes import EVENTS, Inbox
+from waiting_backend import WaitingBackend, backend
 from websockets.exceptions import InvalidStatus
 from wire_messages import ALL_EVENTS, codings, open_request
 
@@ -31,58 +27,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from fhircast_hub.backends.base import Envelope
-    from fhircast_hub.protocol.session import Session
     from fhircast_hub.protocol.subscription import Subscription
     from hub_server import RunningHub
 
-
-class WaitingBackend(MemoryBackend):
-    """Memory that answers when the test wants it to.
-
-    Attributes:
-        holds_load: Whether the next session to be loaded is held back, until `gate` is opened.
-        holds: Set while one is.
-        is_away: Whether nothing is to be had.
-    """
-
-    is_immediate = False
-
-    def __init__(self) -> None:
-        super().__init__(BackendLimits())
-        self.gate, self.holds = asyncio.Event(), asyncio.Event()
-        self.holds_load = self.is_away = False
-
-    @property
-    def is_available(self) -> bool:  # type: ignore[override]  # memory always is
-        return not self.is_away
-
-    async def load(self, topic: str, *, is_newest: bool = True) -> Session | None:
-        await self._answer()
-        if self.holds_load:
-            self.holds_load = False
-            self.holds.set()
-            await self.gate.wait()
-            await self._answer()
-        return await super().load(topic)
-
-    async def find(self, endpoint_id: str) -> Subscription | None:
-        await self._answer()
-        return await super().find(endpoint_id)
-
-    async def _answer(self) -> None:
-        await asyncio.sleep(0)
-        if self.is_away:
-            raise Unavailable("away", rule="D-28")
-
-
-@pytest.fixture
-def backend(monkeypatch: pytest.MonkeyPatch) -> WaitingBackend:
-    """A backend on which every hub of the test stands."""
-    backend = WaitingBackend()
-    make = partial(create_app, backend=backend)
-    for module in (fhircast_hub.web.server, hub_server):
-        monkeypatch.setattr(module, "create_app", make)
-    return backend
+__all__ = ["backend"]
 
 
 @pytest.fixture(params=[DIRECT, BY_MESSAGES])

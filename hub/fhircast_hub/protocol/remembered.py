@@ -44,7 +44,7 @@ class Remembered(msgspec.Struct, frozen=True, gc=False):
     out_of_sync: bool = False
 
 
-_NOTHING: Mapping[str, Remembered] = {}
+_NOTHING: dict[str, Remembered] = {}
 
 
 class RecentEvents(Mapping[str, Remembered]):
@@ -54,8 +54,8 @@ class RecentEvents(Mapping[str, Remembered]):
 
     def __init__(
         self,
-        older: Mapping[str, Remembered] = _NOTHING,
-        newer: Mapping[str, Remembered] = _NOTHING,
+        older: dict[str, Remembered] = _NOTHING,
+        newer: dict[str, Remembered] = _NOTHING,
     ) -> None:
         self._older = older
         self._newer = newer
@@ -101,5 +101,5 @@ class RecentEvents(Mapping[str, Remembered]):
 
         True of the next ones wherever two or more are remembered.
         """
-        last = next(iter(reversed(list(before._newer or before._older))), None)
+        last = next(reversed(before._newer or before._older), None)
         return last is None or last in self

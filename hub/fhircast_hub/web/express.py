@@ -2,8 +2,8 @@
 
 The first event of a connection goes the usual way: parser, checks, layers, router. If it is
 accepted, the application offers to take the next ones with the same head directly. It takes only
-what it accepts; whatever is to be refused, or cannot be told at once, goes the usual way after all,
-where nothing of it has happened yet.
+what it accepts; whatever is to be refused, or cannot be told, goes the usual way after all, where
+nothing of it has happened yet; or nobody knows whether it has, and its id tells (D-28).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from fhircast_hub.web.crowd import Deadline
 from fhircast_hub.web.http_protocol import HubHttp
 from fhircast_hub.web.layers import ON_EVERY_ANSWER
 from fhircast_hub.web.same_head import SameHead, head_of
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
 
     T = TypeVar("T")
+    _Answering = Coroutine[Any, Any, tuple[int, bytes] | None]
 
 OFFER = "fhircast.express"
 """Key of the ASGI extension: called with an `Express` by the application that offers one."""
@@ -34,11 +36,13 @@ class Express(Protocol):
 
     Attributes:
         max_bytes: Size of a body; what is larger goes the usual way.
+        is_immediate: Whether to answer never takes waiting.
     """
 
     max_bytes: int
+    is_immediate: bool
 
-    def answer(self, body: bytes) -> tuple[int, bytes] | None:
+    async def answer(self, body: bytes) -> tuple[int, bytes] | None:
         """Take an event; return status and JSON of the answer, None if it goes the usual way."""
         ...
 
@@ -69,11 +73,20 @@ class ExpressHttp(HubHttp):
         self._held = bytearray()
         """A request for the express of which some is still to come."""
         self._held_until = 0
+        self._is_waiting = False
+        """Whether an event for the express is not answered yet."""
+        self._behind = bytearray()
+        """What came meanwhile."""
+        self._is_leaving = False
 
     # What the transport calls
 
     def data_received(self, data: bytes) -> None:
         """Bytes came."""
+        if self._is_waiting:
+            self._behind += data
+            self.flow.pause_reading()
+            return
         if self._held:
             self._held += data
             if len(self._held) < self._held_until:
@@ -87,8 +100,15 @@ class ExpressHttp(HubHttp):
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone."""
         self._same = self._express = None
-        self._held = bytearray()
+        self._held, self._behind = bytearray(), bytearray()
         super().connection_lost(exc)
+
+    def shutdown(self) -> None:
+        """The server stops: what is under way is answered first."""
+        if self._is_waiting:
+            self._is_leaving = True
+        else:
+            super().shutdown()
 
     def check(self, now: float) -> None:
         """End the connection if it is overdue; a body that is, is told so the usual way."""
@@ -129,13 +149,47 @@ class ExpressHttp(HubHttp):
             self._unset_keepalive_if_required()
             self._deadline.step(self.loop.time() + self._limits.body_seconds)
             return True
-        answer = express.answer(data[start:]) if len(data) == end else None
+        if len(data) > end:
+            return False
+        if not express.is_immediate:
+            self._unset_keepalive_if_required()
+            self._wait_for(express.answer(data[start:]), data)
+            return True
+        answer = run_now(express.answer(data[start:]))
         if answer is None:
             return False
         self._unset_keepalive_if_required()
         self._write_answer(*answer)
-        self._deadline.step(self._idle_at())
         return True
+
+    def _wait_for(self, answering: _Answering, data: bytes) -> None:
+        """Answer an event when that is told; the backend has a bound for it."""
+        self._is_waiting = True
+        self._deadline.step(Deadline.NEVER)
+        task = self.loop.create_task(self._answer_later(answering, data))
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    async def _answer_later(self, answering: _Answering, data: bytes) -> None:
+        answer = await answering
+        self._is_waiting = False
+        if self.transport.is_closing():
+            return
+        if answer is None:
+            self._usual(data)
+        else:
+            self._write_answer(*answer)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Turn to what came while an event waited for its answer."""
+        if self._is_leaving:
+            super().shutdown()
+            return
+        self.flow.resume_reading()
+        if self._behind:
+            behind, self._behind = bytes(self._behind), bytearray()
+            self.data_received(behind)
 
     def _write_answer(self, status: int, body: bytes) -> None:
         parts = [_STATUS_LINES[status]]
@@ -144,6 +198,7 @@ class ExpressHttp(HubHttp):
         parts += (_HEADERS, b"content-length: %d\r\n\r\n" % len(body), body)
         self.transport.write(b"".join(parts))
         self.server_state.total_requests += 1
+        self._deadline.step(self._idle_at())
 
     def _is_between_requests(self) -> bool:
         return (

@@ -22,7 +22,7 @@ from fhircast_hub.protocol.messages import parse_notification
 from fhircast_hub.protocol.stu2 import as_stu2
 from fhircast_hub.protocol.subscription import parse_subscription_request
 from fhircast_hub.web.auditing import address_of
-from fhircast_hub.web.express import OFFER, run_now
+from fhircast_hub.web.express import OFFER
 from fhircast_hub.web.gate import Pass, peer_of
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ class HubRoutes:
         notification = request.state.notification = event_for(topic, body)
         accepted = await self._hub.request_change(notification, grant)
         offer = request.scope.get("extensions", {}).get(OFFER)
-        if offer is not None and self._hub.is_immediate:
+        if offer is not None:
             offer(self._express_of(request, topic, grant))
         return Response(_answer(accepted), accepted.status, media_type="application/json")
 
@@ -186,6 +186,7 @@ class EventExpress:
         max_bytes: int,
     ) -> None:
         self.max_bytes = max_bytes
+        self.is_immediate = hub.is_immediate
         self._hub = hub
         self._gate = gate
         self._auditing = auditing
@@ -193,15 +194,15 @@ class EventExpress:
         self._address = address
         self._topic = topic
 
-    def answer(self, body: bytes) -> tuple[int, bytes] | None:
+    async def answer(self, body: bytes) -> tuple[int, bytes] | None:
         """See `Express.answer`."""
-        grant = self._gate.readmit(self._known)
-        if grant is None:
-            return None
         try:
+            grant = self._gate.readmit(self._known)
+            if grant is None:
+                return None
             with self._auditing.place():
                 notification = event_for(self._topic, body)
-                accepted = run_now(self._hub.request_change(notification, grant))
+                accepted = await self._hub.request_change(notification, grant)
                 self._auditing.published(self._address, grant, notification, accepted.status)
         except Exception:  # to be said, and logged, where it happens again
             return None

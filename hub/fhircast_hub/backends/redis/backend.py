@@ -183,10 +183,10 @@ class RedisBackend:
             return False
         if not after.remembered.follows(kept.session.remembered):
             return False  # decided on another session, that had the same topic and revision
-        it, changes = keys.of_topic(topic), changes_to(kept, after)
+        it, changes = keys.of_topic(topic), changes_to(kept, after, decision.broadcast)
         put = [part for pair in changes.fields.items() for part in pair]
         envelope = published(topic, decision)
-        payload = encode_envelope(envelope)
+        payload = encode_envelope(envelope, event=changes.encoded)
         if self._hearing.place_of(topic) is not None:
             self._own.note(payload, envelope)
         number = await self._commands.run_script(

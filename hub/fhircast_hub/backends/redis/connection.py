@@ -42,7 +42,9 @@ class Connection(asyncio.Protocol):
         self._reader = hiredis.Reader(
             protocolError=RedisError, replyError=DefaultParser.parse_error
         )
-        self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._loop = asyncio.get_running_loop()
+        self.lost: asyncio.Future[None] = self._loop.create_future()
+        self._waiting: list[bytes] = []
         self._transport: asyncio.WriteTransport = writer.transport
         self._transport.set_protocol(self)
         if self._transport.is_closing():  # and would not tell this protocol
@@ -57,13 +59,21 @@ class Connection(asyncio.Protocol):
         """
         if self.lost.done():
             raise Lost
-        if self._transport.get_write_buffer_size() > _MOST_BYTES:
-            raise OverflowError
+        if not self._waiting:
+            if self._transport.get_write_buffer_size() > _MOST_BYTES:
+                raise OverflowError
+            # What is asked in one turn of the loop is written at once.
+            self._loop.call_soon(self._write)
+        self._waiting.append(hiredis.pack_command(command))  # type: ignore[arg-type]  # any length
+
+    def _write(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        if self.lost.done():
+            return
         try:
-            self._transport.write(hiredis.pack_command(command))  # type: ignore[arg-type]  # of any length
-        except RuntimeError as error:  # of uvloop, for a transport that broke a moment ago
+            self._transport.write(b"".join(waiting))
+        except RuntimeError:  # of uvloop, for a transport that broke a moment ago
             self.end(Lost())
-            raise Lost from error
 
     def end(self, why: Exception) -> None:
         """End the connection; nothing more is heard over it."""

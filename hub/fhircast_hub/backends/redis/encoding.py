@@ -75,7 +75,7 @@ class _Record(msgspec.Struct, frozen=True, array_like=True):
 
 class _Published(msgspec.Struct, frozen=True, array_like=True, tag="event"):
     revision: int
-    event: _Event
+    event: Raw
     sets_context: bool
     is_resend: bool
     only_for: str
@@ -150,11 +150,12 @@ def decode_record(raw: bytes) -> Subscription:
     return _record_in(unpack(raw, _Record))
 
 
-def encode_envelope(envelope: Envelope, node: str = "") -> bytes:
+def encode_envelope(envelope: Envelope, *, event: bytes = b"", node: str = "") -> bytes:
     """Return what is published.
 
     Args:
         envelope: What happened.
+        event: Its event notification, encoded already.
         node: Who publishes it, where that matters.
     """
     content: _Published | _Replaced | _Moved | _Ended
@@ -162,7 +163,7 @@ def encode_envelope(envelope: Envelope, node: str = "") -> bytes:
         case Published():
             content = _Published(
                 envelope.revision,
-                _event_out(envelope.notification),
+                Raw(event or encode_event(envelope.notification)),
                 envelope.sets_context,
                 envelope.is_resend,
                 envelope.only_for,
@@ -190,7 +191,7 @@ def decode_envelope(topic: str, raw: bytes) -> tuple[Envelope, str]:
         raise UnknownFormat
     match message.content:
         case _Published() as it:
-            event = _event_in(it.event)
+            event = decode_event(it.event)
             return Published(
                 topic, it.revision, event, it.sets_context, it.is_resend, it.only_for
             ), ""

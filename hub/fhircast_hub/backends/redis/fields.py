@@ -32,6 +32,8 @@ from fhircast_hub.protocol.session import OpenContext, Session
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from fhircast_hub.protocol.messages import EventNotification
+
 
 class _Version(msgspec.Struct, frozen=True, array_like=True):
     version_id: str
@@ -73,21 +75,35 @@ class Changes:
     """What makes one version of a session another.
 
     Attributes:
+        broadcast: The event that did, as it goes out.
+        encoded: The same as bytes.
         fields: To be set.
         gone: To be removed.
         places: Of events that are remembered anew.
         forgotten: Events that no longer are remembered.
     """
 
+    broadcast: EventNotification
+    encoded: bytes
     fields: dict[bytes, bytes] = field(default_factory=dict)
     gone: list[bytes] = field(default_factory=list)
     places: dict[str, int] = field(default_factory=dict)
     forgotten: list[str] = field(default_factory=list)
 
+    def bytes_of(self, event: EventNotification) -> bytes:
+        """Return an event as bytes; it mostly is the one that goes out."""
+        return self.encoded if event is self.broadcast else encode_event(event)
 
-def changes_to(kept: Kept, after: Session) -> Changes:
-    """Return what makes a kept session this one, which was decided on it."""
-    before, found = kept.session, Changes()
+
+def changes_to(kept: Kept, after: Session, broadcast: EventNotification) -> Changes:
+    """Return what makes a kept session this one, which was decided on it.
+
+    Args:
+        kept: As it is kept.
+        after: As it is to be kept.
+        broadcast: The event that changes it, as it goes out.
+    """
+    before, found = kept.session, Changes(broadcast, encode_event(broadcast))
     put = found.fields
     put[b"revision"] = b"%d" % after.revision
     if after.version_id != before.version_id:
@@ -97,11 +113,14 @@ def changes_to(kept: Kept, after: Session) -> Changes:
     if after.home is None and before.home is not None:
         found.gone.append(b"home")
     elif after.home is not None and after.home is not before.home:
-        put[b"home"] = encode_event(after.home)
+        put[b"home"] = found.bytes_of(after.home)
     if list(after.contexts) != list(before.contexts):
         put[b"order"] = pack(list(after.contexts))
-    for anchor in before.contexts.keys() | after.contexts.keys():
-        _compare(found, anchor, before.contexts.get(anchor), after.contexts.get(anchor))
+    for anchor, it in after.contexts.items():
+        _compare(found, anchor, before.contexts.get(anchor), it)
+    for anchor, it in before.contexts.items():
+        if anchor not in after.contexts:
+            _compare(found, anchor, it, None)
     _compare_remembered(found, kept, after)
     return found
 
@@ -146,20 +165,22 @@ def _compare(
 ) -> None:
     if before is after:
         return
-    old, new = (it.content if it is not None else EMPTY for it in (before, after))
-    put, gone = new.changed_since(old)
-    for key, it in put.items():
-        field = keys.content_field(anchor, key)
-        found.fields[field] = pack(_Shared(it.order, it.full_url, it.resource))
-    found.gone += [keys.content_field(anchor, key) for key in gone]
+    old = before.content if before is not None else EMPTY
+    new = after.content if after is not None else EMPTY
+    if old is not new:
+        put, gone = new.changed_since(old)
+        for key, it in put.items():
+            field = keys.content_field(anchor, key)
+            found.fields[field] = pack(_Shared(it.order, it.full_url, it.resource))
+        found.gone += [keys.content_field(anchor, key) for key in gone]
     if after is None:
         found.gone += (keys.opened_field(anchor), keys.version_field(anchor))
         return
     if before is None or before.opened is not after.opened:
-        found.fields[keys.opened_field(anchor)] = encode_event(after.opened)
-    version = _Version(after.version_id, after.patient)
-    if before is None or _Version(before.version_id, before.patient) != version:
-        found.fields[keys.version_field(anchor)] = pack(version)
+        found.fields[keys.opened_field(anchor)] = found.bytes_of(after.opened)
+    version = (after.version_id, after.patient)
+    if before is None or (before.version_id, before.patient) != version:
+        found.fields[keys.version_field(anchor)] = pack(_Version(*version))
 
 
 def _compare_remembered(found: Changes, kept: Kept, after: Session) -> None:

@@ -117,7 +117,7 @@ class Records:
                 led = True
             newly = frozenset(it.events) - frozenset(old.events)
             envelope = moved or SubscriptionReplaced(it, newly)
-            number = await self._replace(kept, it, encode_envelope(envelope, node))
+            number = await self._replace(kept, it, encode_envelope(envelope, node=node))
             if number:
                 return number
         raise Unavailable("the subscription changes too often; retry", rule="2.4")

@@ -27,6 +27,7 @@ class Times:
 
     def __init__(self, idle_seconds: float) -> None:
         self._idle = timedelta(seconds=idle_seconds)
+        self._idle_life = (self._idle + _SLACK) // timedelta(milliseconds=1)
         self._now: datetime | None = None
 
     def told(self, now: datetime) -> None:
@@ -56,7 +57,6 @@ class Times:
         Args:
             expires_at: When a subscription of it expires.
         """
-        idle = (self._idle + _SLACK) // timedelta(milliseconds=1)
         if expires_at is None:
-            return idle
+            return self._idle_life
         return self.record_life(expires_at) + self._idle // timedelta(milliseconds=1)
