@@ -40,6 +40,7 @@ class RedisCluster:
                 "cluster-enabled": "yes",
                 "cluster-port": str(free_port()),
                 "cluster-node-timeout": "500",
+                "repl-diskless-sync-delay": "0",
             }
             self.nodes.append(RedisServer(own, **options))
 

@@ -96,6 +96,15 @@ class RedisServer:
         assert self._process is not None
         self._process.send_signal(18)
 
+    def is_replicated(self) -> bool:
+        """Tell whether its one replica has all that it has."""
+        with self.client() as client:
+            told = client.info("replication")
+        replica = told.get("slave0", {})
+        return bool(
+            replica.get("state") == "online" and replica["offset"] == told["master_repl_offset"]
+        )
+
     def _answers(self, port: int) -> bool:
         assert self._process is not None
         until = time.monotonic() + _DEADLINE_SECONDS
