@@ -41,14 +41,16 @@ class RedisServer:
 
     Args:
         folder: Where it runs.
+        program: Which server, if not that of `binary`.
         options: Settings of the server.
 
     Attributes:
         port: Its port, the same after a restart.
     """
 
-    def __init__(self, folder: Path, **options: str) -> None:
+    def __init__(self, folder: Path, *, program: str = "", **options: str) -> None:
         self._folder = folder
+        self._program = program
         self._options = options
         self._process: subprocess.Popen[bytes] | None = None
         self.port = 0
@@ -72,7 +74,7 @@ class RedisServer:
             options |= self._options
             flags = [part for name, it in options.items() for part in (f"--{name}", str(it))]
             self._process = subprocess.Popen(
-                [binary(), *flags], cwd=self._folder, stdout=subprocess.DEVNULL
+                [self._program or binary(), *flags], cwd=self._folder, stdout=subprocess.DEVNULL
             )
             if self._answers(port):
                 self.port = port
