@@ -57,7 +57,8 @@ class Watched:
             client.replicaof("127.0.0.1", str(master.port))
         self._ports = [free_port() for _ in range(_COUNT)]
         for port in self._ports:
-            self._start_sentinel(port)
+            sentinel = start_sentinel(self._folder, port, self.servers[0], _COUNT // 2 + 1)
+            self._sentinels.append(sentinel)
         known = {"num-slaves": 1, "num-other-sentinels": _COUNT - 1}
         until(lambda: all(known.items() <= _master_at(it).items() for it in self._ports))
         until(master.is_replicated)
@@ -75,17 +76,18 @@ class Watched:
         with server.client() as client:
             return bool(client.info("replication")["role"] == "slave")
 
-    def _start_sentinel(self, port: int) -> None:
-        file = self._folder / f"sentinel-{port}.conf"
-        master = f"127.0.0.1 {self.servers[0].port} {_COUNT // 2 + 1}"
-        file.write_text(
-            f"port {port}\nbind 127.0.0.1\nsentinel monitor {NAME} {master}\n"
-            f"sentinel down-after-milliseconds {NAME} 500\nsentinel failover-timeout {NAME} 3000\n"
-        )
-        command = [binary(), str(file), "--sentinel"]
-        self._sentinels.append(
-            subprocess.Popen(command, cwd=self._folder, stdout=subprocess.DEVNULL)
-        )
+
+def start_sentinel(
+    folder: Path, port: int, master: RedisServer, quorum: int
+) -> subprocess.Popen[bytes]:
+    """Start a Sentinel that watches a master."""
+    file = folder / f"sentinel-{port}.conf"
+    file.write_text(
+        f"port {port}\nbind 127.0.0.1\nsentinel monitor {NAME} 127.0.0.1 {master.port} {quorum}\n"
+        f"sentinel down-after-milliseconds {NAME} 500\nsentinel failover-timeout {NAME} 3000\n"
+    )
+    command = [binary(), str(file), "--sentinel"]
+    return subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL)
 
 
 def binary() -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Protocol
@@ -163,14 +162,13 @@ class Hearing:
     def leave_moved(self, is_here: Callable[[bytes], bool]) -> None:
         """Follow no more what is at another server now; whoever needs it has missed something.
 
+        A server drops the subscriptions of a slot that it no longer has by itself.
+
         Args:
             is_here: Tells whether a channel still is of this server.
         """
         for channel in [it for it in self._followed if not is_here(it)]:
-            it = self._followed[channel]
-            with suppress(Lost, OverflowError):
-                self._leave(channel)
-            self._followed.pop(channel, None)
+            it = self._followed.pop(channel)
             self._ear.missed(it.topic, is_gone=False)
 
     async def catch_up(self) -> None:
