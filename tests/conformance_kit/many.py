@@ -6,11 +6,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from conformance_kit.judged import QUICK, MintedTokens, quick_settings
 from fhircast_conformance.probing import look_at
 from hub_server import running_hub
 from scatter import scattering
-
-from conformance_kit.judged import QUICK, MintedTokens, quick_settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -46,5 +45,7 @@ async def hubs_under_test(
             settings["public_url"] = front.origin
         hubs = [await open_.enter_async_context(running_hub(**settings)) for _ in range(HUBS)]
         front.ports = [urlsplit(it.origin).port or 0 for it in hubs]
-        yield await look_at(hubs[0].url, profile, QUICK, MintedTokens())
+        yield await look_at(
+            hubs[0].url, profile, QUICK, MintedTokens(), is_balanced=way == ANY_OF_THREE
+        )
         assert way == ONE_OF_THREE or len(front.went_to) == HUBS
