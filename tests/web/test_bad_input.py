@@ -263,7 +263,7 @@ async def test_a_body_that_is_too_large(start_hub: StartHub, chunked: bool) -> N
 async def test_the_refusal_of_a_large_body_arrives_before_the_close(
     hub: RunningHub, version: bytes
 ) -> None:
-    """CONT-19: also at a proxy that uses a connection once, and still has most of the body to send."""
+    """CONT-19: also at a proxy that uses a connection once and still has most of the body."""
     head = b"POST /api/hub HTTP/%b\r\nHost: hub\r\nConnection: close\r\n" % version
     head += b"Content-Type: application/json\r\nContent-Length: 4000000\r\n\r\n"
     async with raw_connection(hub) as connection:

@@ -122,7 +122,6 @@ class RedisBackend:
             FORMAT,
             version_id,
             holder,
-            self._times.now,
             limits.max_topics,
             limits.max_topics_per_holder,
             limits.max_subscriptions_per_holder,
@@ -246,20 +245,22 @@ class RedisBackend:
         if not self._commands.is_up:
             return
         self._hearing.leave_unused()
-        await self._records.expire(_SWEPT_AT_ONCE)
-        latest = self._times.idle_since
+        store_now = await self._commands.time()
+        await self._records.expire(store_now, _SWEPT_AT_ONCE)
+        latest = store_now - self._times.idle
         found = await self._commands.ask(
             "ZRANGEBYSCORE", keys.TOPICS, "-inf", latest, "LIMIT", 0, _SWEPT_AT_ONCE
         )
         for tag in found:
-            await self._drop(tag.decode(), latest)
+            await self._drop(tag.decode())
 
-    async def _drop(self, tag: str, latest: int) -> None:
+    async def _drop(self, tag: str) -> None:
         it = keys.of_tag(tag)
         holder = await self._commands.ask("HGET", it.session, "holder") or b""
         by_holder = keys.topics_of_holder(holder.decode())
+        idle = self._times.idle
         await self._commands.run_script(
-            scripts.DROP_TOPIC, it.session, it.records, keys.TOPICS, by_holder, tag, latest
+            scripts.DROP_TOPIC, it.session, it.records, keys.TOPICS, by_holder, tag, idle
         )
 
     async def close(self) -> None:

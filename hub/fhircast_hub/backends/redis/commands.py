@@ -93,6 +93,15 @@ class Commands:
         except ResponseError as refusal:
             raise _refused(refusal) from None
 
+    async def time(self) -> int:
+        """Return the time by the server's clock, in milliseconds since 1970.
+
+        Raises:
+            Unavailable: The server is away or refuses.
+        """
+        seconds, micros = await self.ask("TIME")
+        return int(seconds) * 1000 + int(micros) // 1000
+
     async def ask_all(self, commands: list[tuple[bytes | str | int, ...]]) -> list[Any]:
         """Send many commands and return their answers.
 

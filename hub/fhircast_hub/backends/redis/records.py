@@ -13,7 +13,6 @@ from fhircast_hub.backends.redis.encoding import (
     encode_envelope,
     encode_record,
 )
-from fhircast_hub.backends.redis.times import milliseconds
 from fhircast_hub.protocol.channel_state import CloseReason
 from fhircast_hub.protocol.errors import LimitReached, Unavailable
 
@@ -52,7 +51,7 @@ class Records:
             topic.tag,
             it.endpoint_id,
             encode_record(it),
-            milliseconds(it.expires_at),
+            self._times.until(it.expires_at),
             it.subject,
             self._limits.max_subscribers_per_topic,
             self._limits.max_subscriptions_per_holder,
@@ -114,11 +113,9 @@ class Records:
         it = await self.find(endpoint_id)
         return it is not None and await self._end(it.topic, it.subject, endpoint_id, reason)
 
-    async def expire(self, most: int) -> None:
-        """Forget records whose time is over, and publish their ends."""
-        due = await self._commands.ask(
-            "ZRANGEBYSCORE", keys.RECORDS, "-inf", self._times.now, "LIMIT", 0, most
-        )
+    async def expire(self, now: int, most: int) -> None:
+        """Forget records whose time is over at this moment of the store, and publish their ends."""
+        due = await self._commands.ask("ZRANGEBYSCORE", keys.RECORDS, "-inf", now, "LIMIT", 0, most)
         await asyncio.gather(*[self._expire(*it.decode().split(" ", 1)) for it in due])
 
     async def _expire(self, tag: str, endpoint_id: str) -> None:
@@ -149,7 +146,6 @@ class Records:
             keys.records_of_holder(subject),
             tag,
             endpoint_id,
-            self._times.now,
             encode_envelope(SubscriptionEnded("", endpoint_id, reason)),  # who hears knows where
             int(only_expired),
         )
@@ -170,7 +166,7 @@ class Records:
             it.endpoint_id,
             kept,
             encode_record(it),
-            milliseconds(it.expires_at),
+            self._times.until(it.expires_at),
             payload,
             it.subject,
             self._times.record_life(it.expires_at),

@@ -1,10 +1,10 @@
 -- Forgets a subscription and publishes its end.
 -- KEYS: session, records, endpoint, events, topics, all records, records of the holder
--- ARGV: tag, endpoint, now, payload, 1 if only an expired one
+-- ARGV: tag, endpoint, payload, 1 if only an expired one
 local member = ARGV[1] .. ' ' .. ARGV[2]
-if ARGV[5] == '1' then
+if ARGV[4] == '1' then
   local expires = redis.call('ZSCORE', KEYS[6], member)
-  if not expires or tonumber(expires) > tonumber(ARGV[3]) then
+  if not expires or tonumber(expires) > now() then
     return 0
   end
 end
@@ -17,9 +17,9 @@ if redis.call('EXISTS', KEYS[1]) == 0 then
   return 0
 end
 if redis.call('HLEN', KEYS[2]) == 0 then
-  redis.call('ZADD', KEYS[5], 'XX', ARGV[3], ARGV[1])
+  redis.call('ZADD', KEYS[5], 'XX', now(), ARGV[1])
 end
 if was_there == 0 then
   return 0
 end
-return tell(KEYS[1], KEYS[4], ARGV[4])
+return tell(KEYS[1], KEYS[4], ARGV[3])
