@@ -54,7 +54,7 @@ check: $(VENV)/.dev ## Lint, types, import rules, a test for each requirement; c
 	@$(BIN)/python tests/traceability.py --check
 	@$(BIN)/python tests/scaling.py --check
 
-conformance: $(VENV)/.dev ## Judge the hub with the conformance kit, both profiles; writes docs/conformance.md
+conformance: $(VENV)/.dev ## Judge the hub with the conformance kit, alone and shared, both profiles; writes docs/conformance.md
 	@$(BIN)/python tests/traceability.py --judge
 
 fix: $(VENV)/.dev ## Format, and mend what can be mended

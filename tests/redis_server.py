@@ -86,6 +86,11 @@ class RedisServer:
             self._process.wait()
             self._process = None
 
+    def empty(self) -> None:
+        """Forget everything."""
+        with self.client() as client:
+            client.flushall()
+
     def pause(self) -> None:
         """Let it hang: connections stand, and nothing is answered."""
         assert self._process is not None
@@ -135,8 +140,7 @@ def redis_of_worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisS
 @pytest.fixture
 def redis_server(redis_of_worker: RedisServer) -> RedisServer:
     """The server of this worker, empty."""
-    with redis_of_worker.client() as client:
-        client.flushall()
+    redis_of_worker.empty()
     return redis_of_worker
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
-from backend_runs import running
+from backend_runs import AgeingRedis, running
 from builders import NOON, TOPIC, after, judge, open_case
 from fhircast_hub.backends.base import (
     BackendLimits,
@@ -18,7 +18,7 @@ from fhircast_hub.backends.base import (
     published,
 )
 from fhircast_hub.backends.memory import MemoryBackend
-from fhircast_hub.backends.redis import RedisBackend, Server
+from fhircast_hub.backends.redis import Server
 from fhircast_hub.protocol.channel_state import CloseReason
 from fhircast_hub.protocol.errors import LimitReached
 from fhircast_hub.protocol.session import Accepted, Decision, Session
@@ -44,7 +44,7 @@ def make_memory(_request: pytest.FixtureRequest, limits: BackendLimits) -> Backe
 
 def make_redis(request: pytest.FixtureRequest, limits: BackendLimits) -> Backend:
     redis_server: RedisServer = request.getfixturevalue("redis_server")
-    return RedisBackend(Server(redis_server.url), limits)
+    return AgeingRedis(redis_server, Server(redis_server.url), limits)
 
 
 BACKENDS = {"memory": make_memory, "redis": make_redis}

@@ -253,7 +253,12 @@ class Backend(Protocol):
         ...
 
     async def expire(self, now: datetime) -> None:
-        """Forget records and sessions whose time is over; announce the ends of records."""
+        """Forget records and sessions whose time is over; announce the ends of records.
+
+        Args:
+            now: Aware UTC; the time of this process. One that shares its sessions may have a
+                clock that differs from the others': it tells how long, not when.
+        """
         ...
 
     async def close(self) -> None:

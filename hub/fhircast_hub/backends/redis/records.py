@@ -13,7 +13,6 @@ from fhircast_hub.backends.redis.encoding import (
     encode_envelope,
     encode_record,
 )
-from fhircast_hub.backends.redis.times import milliseconds
 from fhircast_hub.protocol.channel_state import CloseReason
 from fhircast_hub.protocol.errors import LimitReached, Unavailable
 
@@ -64,7 +63,7 @@ class Records:
             topic.tag,
             it.endpoint_id,
             encode_record(it),
-            milliseconds(it.expires_at),
+            self._times.until(it.expires_at),
             self._limits.max_subscribers_per_topic,
             self._times.session_life(it.expires_at),
         )
@@ -152,7 +151,6 @@ class Records:
             topic.all_records,
             tag,
             endpoint_id,
-            self._times.now,
             encode_envelope(SubscriptionEnded("", endpoint_id, reason)),  # who hears knows where
             int(only_expired),
         )
@@ -185,7 +183,7 @@ class Records:
             it.endpoint_id,
             kept,
             encode_record(it),
-            milliseconds(it.expires_at),
+            self._times.until(it.expires_at),
             payload,
             self._times.session_life(it.expires_at),
         )
