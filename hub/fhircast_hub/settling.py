@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from fhircast_hub.backends.base import Backend
     from fhircast_hub.clock import Clock
     from fhircast_hub.fanout import Consequence
+    from fhircast_hub.protocol.subscription import Subscription
     from fhircast_hub.protocol.syncerror import Failure
 
 logger = logging.getLogger(__name__)
@@ -58,7 +59,7 @@ class Settling:
         At most one ending for each channel and one failure for each event that it has not answered
         can wait here.
         """
-        if consequence.ended or consequence.failures:
+        if consequence.ended is not None or consequence.failures:
             self._concluded.append(consequence)
             self._has_concluded.set()
 
@@ -77,10 +78,11 @@ class Settling:
                 logger.error("a conclusion was not settled: %s", type(error).__name__)
 
     async def _settle(self, consequence: Consequence) -> None:
-        if consequence.ended:
-            self._record_ending(consequence)
+        if (ended := consequence.ended) is not None:
+            self._record_ending(ended, consequence)
             try:
-                await self._backend.end(consequence.ended, CloseReason.NOT_KNOWN)
+                # Whoever renewed it, or joined it elsewhere, knows better than this process.
+                await self._backend.end(ended.endpoint_id, CloseReason.NOT_KNOWN, known=ended)
             except FhircastError as error:  # the record expires by itself
                 logger.error("the end of a subscription was not committed: %s", error)
         for failure in consequence.failures:
@@ -92,12 +94,12 @@ class Settling:
             except FhircastError as error:
                 logger.error("a SyncError was not committed: %s", error)
 
-    def _record_ending(self, ended: Consequence) -> None:
+    def _record_ending(self, ended: Subscription, of: Consequence) -> None:
         """Make an entry of an ending that nobody asked for; an unsubscribe has its own."""
-        if ended.reason is None or ended.reason is CloseReason.UNSUBSCRIBED:
+        if of.reason is None or of.reason is CloseReason.UNSUBSCRIBED:
             return
-        is_lost = any(it.kind is FailureKind.CONNECTION_LOST for it in ended.failures)
-        why = "connection lost" if is_lost else ended.reason.text
+        is_lost = any(it.kind is FailureKind.CONNECTION_LOST for it in of.failures)
+        why = "connection lost" if is_lost else of.reason.text
         caller = caller_of(ended.subject)
         fact = Fact(Act.ENDED, self._clock.utc(), caller, Outcome(reason=why), ended.topic)
         self._audit.record(fact)

@@ -217,6 +217,19 @@ async def test_subscriptions_are_found_until_they_end(backend: Backend) -> None:
     assert heard == [SubscriptionEnded(TOPIC, "1", CloseReason.UNSUBSCRIBED)]
 
 
+async def test_only_the_known_record_is_ended(backend: Backend) -> None:
+    """D-45, guarantee 3: not one that was renewed, or joined elsewhere, since."""
+    await backend.make_topic(TOPIC, "v0", now=NOON)
+    old = subscription("1")
+    new = replace(old, lease_seconds=1)
+    await backend.add(old)
+    await backend.replace(new)
+    assert not await backend.end("1", CloseReason.NOT_KNOWN, known=old)
+    assert await backend.find("1") == new
+    assert await backend.end("1", CloseReason.NOT_KNOWN, known=new)
+    assert await backend.find("1") is None
+
+
 async def test_a_replaced_record_tells_what_is_new(backend: Backend) -> None:
     """SUB-11, D-12: the new record, and the events that it grants beyond the old one."""
     async with listening(backend) as heard:

@@ -243,9 +243,11 @@ class RedisBackend:
         """See `Backend.of_topic`."""
         return await self._records.of_topic(topic)
 
-    async def end(self, endpoint_id: str, reason: CloseReason) -> bool:
+    async def end(
+        self, endpoint_id: str, reason: CloseReason, *, known: Subscription | None = None
+    ) -> bool:
         """See `Backend.end`."""
-        return await self._records.end(endpoint_id, reason)
+        return await self._records.end(endpoint_id, reason, known)
 
     async def expire(self, now: datetime) -> None:
         """See `Backend.expire`; while Redis is away nothing expires, and the next look is soon."""
