@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from fhircast_hub.backends.base import Backend, Envelope
+    from redis_cluster import RedisCluster
     from redis_server import RedisServer
 
 
@@ -47,7 +48,12 @@ def make_redis(request: pytest.FixtureRequest, limits: BackendLimits) -> Backend
     return AgeingRedis(redis_server, Server(redis_server.url), limits)
 
 
-BACKENDS = {"memory": make_memory, "redis": make_redis}
+def make_on_cluster(request: pytest.FixtureRequest, limits: BackendLimits) -> Backend:
+    redis_cluster: RedisCluster = request.getfixturevalue("redis_cluster")
+    return RedisBackend(Server(redis_cluster.url), limits)
+
+
+BACKENDS = {"memory": make_memory, "redis": make_redis, "redis cluster": make_on_cluster}
 
 
 @pytest.fixture(params=BACKENDS)

@@ -34,6 +34,7 @@ from fhircast_hub.backends.base import (
     topic_of,
 )
 from fhircast_hub.backends.redis import RedisBackend, Server, keys
+from fhircast_hub.backends.redis.hearing import Hearing
 from fhircast_hub.protocol.channel_state import CloseReason
 from fhircast_hub.protocol.errors import LimitReached, Unavailable
 from fhircast_hub.protocol.subscription import Subscription
@@ -548,10 +549,12 @@ async def test_it_ends_while_it_waits_for_a_sign(own_redis: RedisServer) -> None
     node = RedisBackend(Server(own_redis.url, _TIMEOUT_SECONDS), BackendLimits())
     serving = asyncio.create_task(node.run())
     await eventually_available(node)
+    hearing = node._hearing
+    assert isinstance(hearing, Hearing)
     own_redis.pause()
     try:
         async with asyncio.timeout(_DEADLINE_SECONDS):
-            while not node._hearing._pongs:  # noqa: ASYNC110 - it tells nobody
+            while not hearing._pongs:  # noqa: ASYNC110 - it tells nobody
                 await asyncio.sleep(0.01)
             serving.cancel()
             with pytest.raises(asyncio.CancelledError):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from fhircast_hub.backends.base import SubscriptionMoved, SyncLost, published
 from fhircast_hub.backends.redis import keys, scripts
+from fhircast_hub.backends.redis.cluster import Cluster
 from fhircast_hub.backends.redis.commands import Commands
 from fhircast_hub.backends.redis.encoding import (
     FORMAT,
@@ -23,6 +24,7 @@ from fhircast_hub.backends.redis.memo import Memo
 from fhircast_hub.backends.redis.own import OwnEvents
 from fhircast_hub.backends.redis.quotas import Quotas
 from fhircast_hub.backends.redis.records import Records
+from fhircast_hub.backends.redis.sentinels import Sentinels
 from fhircast_hub.backends.redis.times import Times
 from fhircast_hub.protocol.errors import LimitReached, Unavailable
 from fhircast_hub.protocol.session import Session
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from fhircast_hub.backends.base import BackendLimits, Envelope, Listener
+    from fhircast_hub.backends.redis.asking import Asking, Listening
+    from fhircast_hub.backends.redis.hearing import Ear
     from fhircast_hub.backends.redis.place import Place
     from fhircast_hub.backends.redis.server import Server
     from fhircast_hub.protocol.channel_state import CloseReason
@@ -73,8 +77,7 @@ class RedisBackend:
         self._limits = limits
         self._node = secrets.token_hex(8)
         self._times = Times(limits.topic_idle_seconds)
-        self._commands = Commands(server)
-        self._hearing = Hearing(server, self._commands, self)
+        self._commands, self._hearing = _reach(server, self)
         self._quotas = Quotas(self._commands)
         self._records = Records(self._commands, self._quotas, self._times, limits)
         self._memo = Memo()
@@ -90,7 +93,9 @@ class RedisBackend:
     async def run(self) -> None:
         """See `Backend.run`."""
         async with asyncio.TaskGroup() as tasks:
-            serving = [tasks.create_task(it.run()) for it in (self._commands, self._hearing)]
+            # A cluster is both in one.
+            parts: set[Asking | Listening] = {self._commands, self._hearing}
+            serving = [tasks.create_task(it.run()) for it in parts]
             await self._is_closed.wait()
             for it in serving:
                 it.cancel()
@@ -318,6 +323,18 @@ class RedisBackend:
     def _hand_on(self, envelope: Envelope) -> None:
         if self._listener is not None:
             self._listener.take(envelope)
+
+
+def _reach(server: Server, ear: Ear) -> tuple[Asking, Listening]:
+    """Return who asks, and who hears, where the sessions are."""
+    kind = server.store.kind
+    if kind == "cluster":
+        cluster = Cluster(server, ear)
+        return cluster, cluster
+    if kind == "sentinel":
+        server = Sentinels(server.url, server.timeout_seconds, server.away_seconds)
+    commands = Commands(server)
+    return commands, Hearing(server, commands, ear)
 
 
 def _refused(limit: str) -> LimitReached:

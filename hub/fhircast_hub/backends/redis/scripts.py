@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.resources import files
 
 _FOLDER = files(__package__) / "lua"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Script:
     """One atomic step.
 
@@ -23,12 +24,21 @@ class Script:
     sha: str
     keys: int
 
+    @cached_property
+    def sharded(self) -> Script:
+        """The same for a cluster: what is published stays at the master of the channel's slot."""
+        source = self.source.replace("'PUBLISH'", "'SPUBLISH'")
+        return Script(source, _sha_of(source), self.keys)
+
 
 def _read(name: str, keys: int) -> Script:
     source = "\n".join((_FOLDER / f"{it}.lua").read_text("utf-8") for it in ("common", name))
+    return Script(source, _sha_of(source), keys)
+
+
+def _sha_of(source: str) -> str:
     # The digest that the server itself makes; nothing is secured by it.
-    sha = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
-    return Script(source, sha, keys)
+    return hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
 
 
 MAKE_TOPIC = _read("make_topic", 2)
