@@ -8,7 +8,7 @@ from collections import deque
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import NoScriptError, OutOfMemoryError, ResponseError
 
 from fhircast_hub.backends.redis.line import MAX_WAITING, Line
 from fhircast_hub.backends.redis.scripts import ALL
@@ -187,6 +187,11 @@ def away() -> Unavailable:
 
 def _refused(refusal: ResponseError) -> Unavailable:
     logger.error("Redis refused a command: %s", _kind_of(refusal))
+    if isinstance(refusal, OutOfMemoryError):
+        return Unavailable(
+            "the store of the sessions has no memory left; retry later with the same id",
+            rule="D-28",
+        )
     return away()
 
 
