@@ -67,7 +67,7 @@ async def test_a_hub_that_was_stopped_hands_on_what_it_finds(
 async def test_a_hub_that_was_stopped_and_missed_something_says_so(
     tmp_path: Path, own_redis: RedisServer, start_node: StartNode
 ) -> None:
-    """Guarantee 3: Redis gave it up meanwhile; a subscriber is sent away, and comes back in sync."""
+    """Guarantee 3: Redis gave it up meanwhile; who is sent away comes back in sync."""
     other = await start_node(own_redis.port)
     async with served(tmp_path, own_redis) as (process, wire):
         socket = await wire.join(TOPIC, ALL_EVENTS)
