@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from builders import TOPIC, observation, put
-from wire_messages import ALL_EVENTS, denied_and_closed, open_request, update_request
+from wire_messages import (
+    ALL_EVENTS,
+    codings,
+    denied_and_closed,
+    open_request,
+    update_request,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -14,6 +21,8 @@ if TYPE_CHECKING:
     from redis_server import RedisServer
 
     from faults.nodes import StartNode
+
+_DEADLINE_SECONDS = 20
 
 
 @contextmanager
@@ -51,6 +60,26 @@ async def test_a_full_redis_refuses_whole_and_goes_on_when_there_is_memory(
     views = [await it.context() for it in nodes]
     assert views[0] == views[1]
     assert len(views[0]["context"][-1]["resource"]["entry"]) == 50
+
+
+async def test_who_falls_out_of_sync_meanwhile_is_told_when_there_is_memory(
+    own_redis: RedisServer, start_node: StartNode
+) -> None:
+    """SYNC-14, guarantee 1: a SyncError that cannot be published is owed, not dropped."""
+    nodes = [await start_node(own_redis.port) for _ in range(2)]
+    other, refusing = [await it.joined(name=name) for it, name in zip(nodes, "AB", strict=True)]
+    opened = open_request()
+    await nodes[0].accepted(opened)
+    await other.followed()
+    frame = await refusing.next()
+    with full(own_redis), own_redis.client() as client:
+        before = client.info("stats")["total_error_replies"]
+        await refusing.acknowledge(frame, 500)
+        async with asyncio.timeout(_DEADLINE_SECONDS):
+            while client.info("stats")["total_error_replies"] == before:  # noqa: ASYNC110 - only it knows
+                await asyncio.sleep(0.02)
+    told = codings(await other.followed())
+    assert (told["eventid"], told["subscribername"]) == (opened["id"], "B")
 
 
 async def test_a_full_redis_lets_subscribers_leave(
