@@ -62,6 +62,10 @@ class RedisServer:
         """A client that looks at what the server holds."""
         return Redis(port=self.port, socket_timeout=_DEADLINE_SECONDS)
 
+    def client_of(self, _key_slot: int) -> Redis:
+        """A client of the server that has a slot: this one."""
+        return self.client()
+
     def start(self) -> None:
         """Start the server, or start it again: empty, where it was before."""
         tries = 1 if self.port else 5  # a free port may be taken by another worker meanwhile

@@ -50,7 +50,7 @@ def make_redis(request: pytest.FixtureRequest, limits: BackendLimits) -> Backend
 
 def make_on_cluster(request: pytest.FixtureRequest, limits: BackendLimits) -> Backend:
     redis_cluster: RedisCluster = request.getfixturevalue("redis_cluster")
-    return RedisBackend(Server(redis_cluster.url), limits)
+    return AgeingRedis(redis_cluster, Server(redis_cluster.url), limits)
 
 
 BACKENDS = {"memory": make_memory, "redis": make_redis, "redis cluster": make_on_cluster}
