@@ -54,7 +54,7 @@ check: $(VENV)/.dev ## Lint, types, import rules, a test for each requirement; c
 	@$(BIN)/python tests/traceability.py --check
 	@$(BIN)/python tests/scaling.py --check
 
-conformance: $(VENV)/.dev ## Judge the hub with the conformance kit, both profiles; writes docs/conformance.md
+conformance: $(VENV)/.dev ## Judge the hub with the conformance kit, alone and shared, both profiles; writes docs/conformance.md
 	@$(BIN)/python tests/traceability.py --judge
 
 fix: $(VENV)/.dev ## Format, and mend what can be mended
@@ -67,11 +67,12 @@ SECONDS ?= 60
 SEED ?= 1
 NODES ?= 3
 TOPICS ?= 3
+MIX ?= all
 PAGE ?=
 
 torture: $(VENV)/.dev ## Kill, cut and stop hubs and Redis, then prove that nothing was lost; SECONDS=600 SEED=2
 	@PYTHONPATH=tests $(BIN)/python -m torture --seconds $(SECONDS) --seed $(SEED) --nodes $(NODES) \
-		--topics $(TOPICS) $(if $(PAGE),--page $(PAGE))
+		--topics $(TOPICS) --mix $(MIX) $(if $(PAGE),--page $(PAGE))
 
 INPUTS ?= 100000
 

@@ -64,6 +64,10 @@ class RedisServer:
         """A client that looks at what the server holds."""
         return Redis(port=self.port, socket_timeout=_DEADLINE_SECONDS)
 
+    def client_of(self, _key_slot: int) -> Redis:
+        """A client of the server that has a slot: this one."""
+        return self.client()
+
     def start(self) -> None:
         """Start the server, or start it again: empty, where it was before."""
         tries = 1 if self.port else 5  # a free port may be taken by another worker meanwhile
@@ -87,6 +91,11 @@ class RedisServer:
             self._process.kill()
             self._process.wait()
             self._process = None
+
+    def empty(self) -> None:
+        """Forget everything."""
+        with self.client() as client:
+            client.flushall()
 
     def pause(self) -> None:
         """Let it hang: connections stand, and nothing is answered."""
@@ -146,8 +155,7 @@ def redis_of_worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisS
 @pytest.fixture
 def redis_server(redis_of_worker: RedisServer) -> RedisServer:
     """The server of this worker, empty."""
-    with redis_of_worker.client() as client:
-        client.flushall()
+    redis_of_worker.empty()
     return redis_of_worker
 
 

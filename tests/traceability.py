@@ -2,7 +2,7 @@
 
     python tests/traceability.py            write the page
     python tests/traceability.py --check    fail if a row has no test, or the page is not current
-    python tests/traceability.py --judge    run the kit on our hub, both profiles, first
+    python tests/traceability.py --judge    run the kit on our hub, alone and shared, first
 
 A test names a row in its own text, as a rule in its docstring; a check of the conformance kit names
 it in its decorator. Code names it in a docstring or a comment.
@@ -20,12 +20,18 @@ from collections import defaultdict
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from fhircast_conformance.rows import Row, decisions, demand_of, rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from contextlib import AbstractAsyncContextManager
+
+    from fhircast_conformance.bench import HubUnderTest
+    from fhircast_conformance.check import Profile
+    from redis_server import RedisServer
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "conformance.md"
@@ -121,6 +127,9 @@ def render(found: dict[str, Found], verdicts: dict[str, dict[str, str]]) -> str:
             "broken, and what the conformance kit saw on this hub. *Kit* columns: profiles base",
             "and IRA; empty where the kit cannot see the row from outside a hub: a test does.",
             "",
+            "The kit judges the hub with its memory; one hub of three that share a Redis; and all",
+            "three behind a balancer that hands each request and each WebSocket to any of them.",
+            "",
             *_counts(found, verdicts),
             *(line for part in _sections(found, verdicts) for line in part),
             "",
@@ -129,7 +138,7 @@ def render(found: dict[str, Found], verdicts: dict[str, dict[str, str]]) -> str:
 
 
 def _counts(found: dict[str, Found], verdicts: dict[str, dict[str, str]]) -> Iterator[str]:
-    yield "| profile | passed | failed | inconclusive | not applicable |"
+    yield "| judged | passed | failed | inconclusive | not applicable |"
     yield "| --- | --- | --- | --- | --- |"
     for profile, seen in verdicts.items():
         by = [sum(it == kind for it in seen.values()) for kind in _KINDS]
@@ -221,21 +230,33 @@ def _checks(path: Path) -> Iterator[tuple[str, set[str]]]:
 
 
 def judge() -> dict[str, dict[str, str]]:
-    """Run the kit on our hub in both profiles and keep the verdicts."""
+    """Run the kit on our hub, alone and shared, in both profiles; return the verdicts."""
     sys.path.insert(0, str(ROOT / "tests"))
     from conformance_kit.judged import hub_under_test
     from conformance_kit.judged import judge as run_kit
+    from conformance_kit.many import WAYS, hubs_under_test
+    from redis_server import running_server
 
-    async def both() -> dict[str, dict[str, str]]:
-        verdicts = {}
-        for profile in ("base", "ira"):
-            async with hub_under_test(profile) as hub:
-                run = await run_kit(hub)
-            verdicts[profile] = {it.row.id: str(it.verdict) for it in run.rows}
-            sys.stderr.write(f"{profile}: {dict(run.counts)}\n")
-        return verdicts
+    verdicts: dict[str, dict[str, str]] = {}
 
-    return asyncio.run(both())
+    async def run(name: str, judged: AbstractAsyncContextManager[HubUnderTest]) -> None:
+        async with judged as hub:
+            seen = await run_kit(hub)
+        verdicts[name] = {it.row.id: str(it.verdict) for it in seen.rows}
+        sys.stderr.write(f"{name}: {dict(seen.counts)}\n")
+
+    async def all_runs(server: RedisServer) -> None:
+        profiles: tuple[Profile, ...] = ("base", "ira")
+        for profile in profiles:
+            await run(profile, hub_under_test(profile))
+        for way in WAYS:
+            for profile in profiles:
+                server.empty()
+                await run(f"{profile}, {way}", hubs_under_test(profile, way, server.url))
+
+    with TemporaryDirectory() as folder, running_server(Path(folder)) as server:
+        asyncio.run(all_runs(server))
+    return verdicts
 
 
 def main() -> int:

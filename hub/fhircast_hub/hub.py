@@ -379,7 +379,7 @@ class Hub:
         if newest is None:
             over = SubscriptionEnded(topic, endpoint_id, CloseReason.NOT_KNOWN)
             self._delivering.take(over)
-        elif newest not in (record, link.channel.subscription):
+        elif newest not in (record, link.record):
             self._fanout.let_go(topic, CloseReason.RECONNECT, endpoint_id)
 
     async def _replay(self, link: Link) -> None:

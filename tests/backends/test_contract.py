@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
-from backend_runs import running
+from backend_runs import AgeingRedis, running
 from builders import NOON, TOPIC, after, judge, open_case
 from fhircast_hub.backends.base import (
     BackendLimits,
@@ -18,7 +18,7 @@ from fhircast_hub.backends.base import (
     published,
 )
 from fhircast_hub.backends.memory import MemoryBackend
-from fhircast_hub.backends.redis import RedisBackend, Server
+from fhircast_hub.backends.redis import Server
 from fhircast_hub.protocol.channel_state import CloseReason
 from fhircast_hub.protocol.errors import LimitReached
 from fhircast_hub.protocol.session import Accepted, Decision, Session
@@ -45,12 +45,12 @@ def make_memory(_request: pytest.FixtureRequest, limits: BackendLimits) -> Backe
 
 def make_redis(request: pytest.FixtureRequest, limits: BackendLimits) -> Backend:
     redis_server: RedisServer = request.getfixturevalue("redis_server")
-    return RedisBackend(Server(redis_server.url), limits)
+    return AgeingRedis(redis_server, Server(redis_server.url), limits)
 
 
 def make_on_cluster(request: pytest.FixtureRequest, limits: BackendLimits) -> Backend:
     redis_cluster: RedisCluster = request.getfixturevalue("redis_cluster")
-    return RedisBackend(Server(redis_cluster.url), limits)
+    return AgeingRedis(redis_cluster, Server(redis_cluster.url), limits)
 
 
 BACKENDS = {"memory": make_memory, "redis": make_redis, "redis cluster": make_on_cluster}
@@ -221,6 +221,19 @@ async def test_subscriptions_are_found_until_they_end(backend: Backend) -> None:
         assert await backend.of_topic(TOPIC) == (two,)
         assert await backend.of_topic("nowhere") == ()
     assert heard == [SubscriptionEnded(TOPIC, "1", CloseReason.UNSUBSCRIBED)]
+
+
+async def test_only_the_known_record_is_ended(backend: Backend) -> None:
+    """D-45, guarantee 3: not one that was renewed, or joined elsewhere, since."""
+    await backend.make_topic(TOPIC, "v0", now=NOON)
+    old = subscription("1")
+    new = replace(old, lease_seconds=1)
+    await backend.add(old)
+    await backend.replace(new)
+    assert not await backend.end("1", CloseReason.NOT_KNOWN, known=old)
+    assert await backend.find("1") == new
+    assert await backend.end("1", CloseReason.NOT_KNOWN, known=new)
+    assert await backend.find("1") is None
 
 
 async def test_a_replaced_record_tells_what_is_new(backend: Backend) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
-from backend_runs import running
+from backend_runs import AgeingRedis, running
 from builders import (
     NOON,
     REPORT,
@@ -95,7 +95,7 @@ async def start() -> AsyncIterator[Start]:
             server: RedisServer, *, away_seconds: float = _AWAY_SECONDS, **limits: float
         ) -> RedisBackend:
             patience = Server(server.url, _TIMEOUT_SECONDS, away_seconds)
-            return run(RedisBackend(patience, BackendLimits(**limits)))  # type: ignore[arg-type]  # whole numbers where it wants them
+            return run(AgeingRedis(server, patience, BackendLimits(**limits)))  # type: ignore[arg-type]  # whole numbers where it wants them
 
         yield make
 

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
-from backend_runs import running
+from backend_runs import AgeingRedis, running
 from builders import NOON, TOPIC, judge, open_case
 from fhircast_hub.backends.base import BackendLimits, Published, SyncLost, topic_of
 from fhircast_hub.backends.redis import RedisBackend, Server, keys
@@ -50,7 +50,8 @@ async def run() -> AsyncIterator[Callable[[RedisBackend], RedisBackend]]:
 
 
 def node_of(cluster: RedisCluster) -> RedisBackend:
-    return RedisBackend(Server(cluster.url, _TIMEOUT_SECONDS, _AWAY_SECONDS), BackendLimits())
+    server = Server(cluster.url, _TIMEOUT_SECONDS, _AWAY_SECONDS)
+    return AgeingRedis(cluster, server, BackendLimits())
 
 
 async def until(condition: Callable[[], bool]) -> None:

@@ -39,10 +39,9 @@ class MintedTokens:
         )
 
 
-@asynccontextmanager
-async def hub_under_test(profile: Profile, **settings: str) -> AsyncIterator[HubUnderTest]:
-    """Run our hub with quick timers and tokens."""
-    quick = {
+def quick_settings(profile: Profile) -> dict[str, str]:
+    """Settings of a hub with quick timers and tokens."""
+    return {
         "auth": "jwt",
         "jwt_key": KEY,
         "profile": profile,
@@ -53,7 +52,12 @@ async def hub_under_test(profile: Profile, **settings: str) -> AsyncIterator[Hub
         "ping_seconds": str(QUICK.ping),
         "endpoint_unused_seconds": str(QUICK.unused_endpoint),
     }
-    async with running_hub(**quick | settings) as hub:
+
+
+@asynccontextmanager
+async def hub_under_test(profile: Profile, **settings: str) -> AsyncIterator[HubUnderTest]:
+    """Run our hub with quick timers and tokens."""
+    async with running_hub(**quick_settings(profile) | settings) as hub:
         yield await look_at(hub.url, profile, QUICK, MintedTokens())
 
 

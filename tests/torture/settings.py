@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from torture.schedule import Mix
+
 REDIS_TIMEOUT_SECONDS = 0.5
 REDIS_AWAY_SECONDS = 1.0
 
@@ -44,6 +46,7 @@ class Options:
         topics: Sessions.
         subscribers: Of each session.
         publishers: Of each session.
+        mix: Which faults are preferred.
     """
 
     seconds: float = 60
@@ -52,3 +55,4 @@ class Options:
     topics: int = 3
     subscribers: int = 4
     publishers: int = 3
+    mix: Mix = Mix.ALL

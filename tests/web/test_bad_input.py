@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from builders import PATIENT, TOPIC, delete, item, observation, put
+from raw_http import raw_connection
 from wire_messages import (
     ALL_EVENTS,
     only_marker_comes,
@@ -256,6 +257,18 @@ async def test_a_body_that_is_too_large(start_hub: StartHub, chunked: bool) -> N
     )
     assert ("transfer-encoding" in answer.request.headers) is chunked
     await opened.refuses(answer, 413)
+
+
+@pytest.mark.parametrize("version", [b"1.1", b"1.0"])
+async def test_the_refusal_of_a_large_body_arrives_before_the_close(
+    hub: RunningHub, version: bytes
+) -> None:
+    """CONT-19: also at a proxy that uses a connection once and still has most of the body."""
+    head = b"POST /api/hub HTTP/%b\r\nHost: hub\r\nConnection: close\r\n" % version
+    head += b"Content-Type: application/json\r\nContent-Length: 4000000\r\n\r\n"
+    async with raw_connection(hub) as connection:
+        await connection.send(head + b" " * 4_000_000)
+        assert (await connection.answer()).status == 413
 
 
 async def test_a_large_body_within_the_bound_in_chunks(opened: Case) -> None:

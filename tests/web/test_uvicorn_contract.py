@@ -89,6 +89,7 @@ def test_what_is_used_of_a_request() -> None:
     """web/http_protocol.py: whether it is answered, and how it is given up."""
     fields = RequestResponseCycle.__init__.__code__.co_names
     assert {"response_started", "response_complete", "disconnected", "message_event"} <= {*fields}
+    assert {"keep_alive", "transport"} <= {*fields}
 
 
 def test_what_socket_protocol_uses() -> None:

@@ -248,12 +248,25 @@ class Backend(Protocol):
         """Return the subscriptions of a topic."""
         ...
 
-    async def end(self, endpoint_id: str, reason: CloseReason) -> bool:
-        """Forget a subscription and announce its end; tell whether it was there."""
+    async def end(
+        self, endpoint_id: str, reason: CloseReason, *, known: Subscription | None = None
+    ) -> bool:
+        """Forget a subscription and announce its end; tell whether it was there.
+
+        Args:
+            endpoint_id: Of the subscription.
+            reason: With which its socket is closed, wherever it is.
+            known: The record that is to end; any if None.
+        """
         ...
 
     async def expire(self, now: datetime) -> None:
-        """Forget records and sessions whose time is over; announce the ends of records."""
+        """Forget records and sessions whose time is over; announce the ends of records.
+
+        Args:
+            now: Aware UTC; the time of this process. One that shares its sessions may have a
+                clock that differs from the others': it tells how long, not when.
+        """
         ...
 
     async def close(self) -> None:

@@ -136,10 +136,14 @@ class MemoryBackend:
         known = self._topics.get(topic)
         return tuple(known.subscriptions.values()) if known else ()
 
-    async def end(self, endpoint_id: str, reason: CloseReason) -> bool:
+    async def end(
+        self, endpoint_id: str, reason: CloseReason, *, known: Subscription | None = None
+    ) -> bool:
         """See `Backend.end`."""
         topic = self._topic_of.get(endpoint_id)
         if topic is None:
+            return False
+        if known not in (None, self._topics[topic].subscriptions[endpoint_id]):
             return False
         self._forget(self._topics[topic], endpoint_id)
         self._publish(SubscriptionEnded(topic, endpoint_id, reason))

@@ -38,6 +38,21 @@ class _Refused(Exception):
     """Ends the parsing; the parser hands it on as an error of its own."""
 
 
+class _LastAnswer:
+    """The transport, for the answer behind which uvicorn closes it."""
+
+    def __init__(self, protocol: HubHttp, transport: asyncio.Transport) -> None:
+        self._protocol = protocol
+        self._transport = transport
+
+    def close(self) -> None:
+        """Close so that the answer arrives."""
+        self._protocol.end_after_answer()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
 class HubHttp(HttpToolsProtocol):
     """One HTTP connection."""
 
@@ -134,6 +149,8 @@ class HubHttp(HttpToolsProtocol):
         # The application answers a slow body with words; this is for a body nobody reads.
         self._deadline.step(self.loop.time() + 2 * self._limits.body_seconds)
         super().on_headers_complete()
+        if self.cycle is not None and not self.cycle.keep_alive:
+            self.cycle.transport = _LastAnswer(self, self.transport)  # type: ignore[assignment]  # stands for it
 
     def on_body(self, body: bytes) -> None:
         """Some of the body came."""
@@ -154,6 +171,13 @@ class HubHttp(HttpToolsProtocol):
         super().on_response_complete()
         if not self._is_reading and not self.pipeline:
             self._deadline.step(self._idle_at())
+
+    def end_after_answer(self) -> None:
+        """Close behind the last answer; some of its request may still be on its way."""
+        if self._is_reading:
+            self._part()
+        else:
+            self.transport.close()
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no request, or none for this hub, and close."""

@@ -100,6 +100,7 @@ class HubUnderTest:
         well_known: Its configuration document, {} if it serves none.
         verify: Trust for TLS.
         takes_unknown_events: Whether it grants the fence event, by which silence is shown quickly.
+        is_balanced: Whether it is several processes, and a connection may come to any of them.
     """
 
     url: str
@@ -109,6 +110,7 @@ class HubUnderTest:
     well_known: Json = field(default_factory=dict)
     verify: ssl.SSLContext | bool = True
     takes_unknown_events: bool = True
+    is_balanced: bool = False
 
 
 class Bench:

@@ -99,6 +99,11 @@ _TOLD_EVERY_SECONDS = 10.0
 @click.option(
     "--parallel", default=8, show_default=True, type=click.IntRange(1, 64), help="Checks at a time."
 )
+@click.option(
+    "--balanced",
+    is_flag=True,
+    help="The hub is several processes: a lost connection may come back at another one (D-45).",
+)
 @click.option("--ca", type=click.Path(exists=True, dir_okay=False), help="Certificates to trust.")
 @click.option("--list", "list_only", is_flag=True, help="List the checks and stop.")
 @click.option("-v", "--verbose", is_flag=True, help="Say why rows are not applicable, too.")
@@ -114,6 +119,7 @@ def conform(
     parallel: int,
     ca: str | None,
     *,
+    balanced: bool,
     list_only: bool,
     verbose: bool,
     **timers: float,
@@ -162,7 +168,7 @@ def conform(
     )
 
     async def judge() -> Run:
-        hub = await look_at(url, profile, set_so, tokens, verify=verify)
+        hub = await look_at(url, profile, set_so, tokens, verify=verify, is_balanced=balanced)
         click.echo(f"judging {hub.url} with {len(checks)} checks", err=True)
         progress = _progress(on_screen=sys.stderr.isatty())
         return await run_checks(hub, checks, parallel=parallel, progress=progress)

@@ -46,6 +46,7 @@ async def look_at(
     tokens: Tokens,
     *,
     verify: ssl.SSLContext | bool = True,
+    is_balanced: bool = False,
 ) -> HubUnderTest:
     """Find out what the checks need to know of a hub before they begin.
 
@@ -74,6 +75,7 @@ async def look_at(
         well_known=document,
         verify=verify,
         takes_unknown_events=takes_unknown_events,
+        is_balanced=is_balanced,
     )
 
 

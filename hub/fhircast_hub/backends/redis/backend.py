@@ -78,7 +78,7 @@ class RedisBackend:
         self._node = secrets.token_hex(8)
         self._times = Times(limits.topic_idle_seconds)
         self._commands, self._hearing = _reach(server, self)
-        self._quotas = Quotas(self._commands, self._times)
+        self._quotas = Quotas(self._commands)
         self._records = Records(self._commands, self._quotas, self._times, limits)
         self._memo = Memo()
         self._own = OwnEvents()
@@ -127,7 +127,6 @@ class RedisBackend:
             FORMAT,
             version_id,
             holder,
-            self._times.now,
             self._times.session_life(),
         )
         if maker is not None:
@@ -249,9 +248,11 @@ class RedisBackend:
         """See `Backend.of_topic`."""
         return await self._records.of_topic(topic)
 
-    async def end(self, endpoint_id: str, reason: CloseReason) -> bool:
+    async def end(
+        self, endpoint_id: str, reason: CloseReason, *, known: Subscription | None = None
+    ) -> bool:
         """See `Backend.end`."""
-        return await self._records.end(endpoint_id, reason)
+        return await self._records.end(endpoint_id, reason, known)
 
     async def expire(self, now: datetime) -> None:
         """See `Backend.expire`; while Redis is away nothing expires, and the next look is soon."""
@@ -266,19 +267,18 @@ class RedisBackend:
 
     async def _sweep(self, bucket: keys.BucketKeys) -> None:
         """Forget what is over in one bucket."""
-        now, latest = self._times.now, self._times.idle_since
         records, topics = await self._commands.run_script(
-            scripts.DUE, *bucket, now, latest, _SWEPT_AT_ONCE
+            scripts.DUE, *bucket, self._times.idle, _SWEPT_AT_ONCE
         )
         parts = [it.decode().split(" ", 1) for it in records]
         await asyncio.gather(*[self._records.expire(*it) for it in parts])
-        await asyncio.gather(*[self._drop(it.decode(), latest) for it in topics])
+        await asyncio.gather(*[self._drop(it.decode()) for it in topics])
 
-    async def _drop(self, tag: str, latest: int) -> None:
+    async def _drop(self, tag: str) -> None:
         it = keys.of_tag(tag)
         holder = await self._commands.ask("HGET", it.session, "holder") or b""
         is_gone = await self._commands.run_script(
-            scripts.DROP_TOPIC, it.session, it.records, it.topics, tag, latest
+            scripts.DROP_TOPIC, it.session, it.records, it.topics, tag, self._times.idle
         )
         if is_gone:
             await self._quotas.release(keys.TOPICS, tag)

@@ -12,6 +12,7 @@ from redis.exceptions import (
     AskError,
     ClusterDownError,
     NoScriptError,
+    OutOfMemoryError,
     ReadOnlyError,
     ResponseError,
     TryAgainError,
@@ -176,6 +177,11 @@ class Commands:
         if isinstance(refusal, ReadOnlyError):
             self._line.cut()  # another one is the master by now
         logger.error("Redis refused a command: %s", _kind_of(refusal))
+        if isinstance(refusal, OutOfMemoryError):
+            return Unavailable(
+                "the store of the sessions has no memory left; retry later with the same id",
+                rule="D-28",
+            )
         return away()
 
     def _watch(self) -> None:

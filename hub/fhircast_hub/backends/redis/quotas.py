@@ -23,7 +23,6 @@ from fhircast_hub.protocol.errors import Unavailable
 
 if TYPE_CHECKING:
     from fhircast_hub.backends.redis.asking import Asking
-    from fhircast_hub.backends.redis.times import Times
 
 _MAKING_MS = 60_000
 """For which what was counted may be in the making."""
@@ -40,9 +39,8 @@ class Quotas:
     A member is the tag of a topic, or that and an endpoint.
     """
 
-    def __init__(self, commands: Asking, times: Times) -> None:
+    def __init__(self, commands: Asking) -> None:
         self._commands = commands
-        self._times = times
 
     async def reserve(self, key: str, member: str, most: int) -> bool:
         """Count what is about to be made; tell whether there was room.
@@ -75,25 +73,21 @@ class Quotas:
         await self._commands.ask("PEXPIRE", key, LONGEST_MS)
 
     async def _reserve(self, key: str, member: str, most: int) -> bool:
-        now = self._times.now
-        done = await self._commands.run_script(scripts.RESERVE, key, member, now, most, LONGEST_MS)
+        done = await self._commands.run_script(scripts.RESERVE, key, member, most, LONGEST_MS)
         return bool(done)
 
     async def _look_through(self, key: str) -> None:
-        now = self._times.now
-        counted: list[bytes] = await self._commands.ask(
-            "ZRANGEBYSCORE", key, "-inf", now - _MAKING_MS, "LIMIT", 0, _LOOKED_AT_ONCE
+        counted: list[bytes] = await self._commands.run_script(
+            scripts.COUNTED, key, _MAKING_MS, _LOOKED_AT_ONCE
         )
-        if not counted:
-            return
         there = await asyncio.gather(*[self._is_there(it.decode()) for it in counted])
         found = list(zip(counted, there, strict=True))
         gone = [it for it, is_there in found if not is_there]
-        seen = [part for it, is_there in found if is_there for part in (now, it)]
+        seen = [it for it, is_there in found if is_there]
         if gone:
             await self._commands.ask("ZREM", key, *gone)
         if seen:
-            await self._commands.ask("ZADD", key, "XX", *seen)
+            await self._commands.run_script(scripts.SEEN, key, *seen)
 
     async def _is_there(self, member: str) -> bool:
         tag, _, endpoint_id = member.partition(" ")

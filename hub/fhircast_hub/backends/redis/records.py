@@ -13,7 +13,6 @@ from fhircast_hub.backends.redis.encoding import (
     encode_envelope,
     encode_record,
 )
-from fhircast_hub.backends.redis.times import milliseconds
 from fhircast_hub.protocol.channel_state import CloseReason
 from fhircast_hub.protocol.errors import LimitReached, Unavailable
 
@@ -23,6 +22,9 @@ if TYPE_CHECKING:
     from fhircast_hub.backends.redis.quotas import Quotas
     from fhircast_hub.backends.redis.times import Times
     from fhircast_hub.protocol.subscription import Subscription
+
+_EXPIRED = b"expired"
+"""Condition for an end: no record is kept as this."""
 
 _REPLACE_ATTEMPTS = 50
 """For a record that others replace at the same time; each attempt lost means another one won."""
@@ -64,7 +66,7 @@ class Records:
             topic.tag,
             it.endpoint_id,
             encode_record(it),
-            milliseconds(it.expires_at),
+            self._times.until(it.expires_at),
             self._limits.max_subscribers_per_topic,
             self._times.session_life(it.expires_at),
         )
@@ -122,13 +124,17 @@ class Records:
                 return number
         raise Unavailable("the subscription changes too often; retry", rule="2.4")
 
-    async def end(self, endpoint_id: str, reason: CloseReason) -> bool:
+    async def end(self, endpoint_id: str, reason: CloseReason, known: Subscription | None) -> bool:
         """See `Backend.end`."""
-        it = await self.find(endpoint_id)
-        if it is None:
+        kept = await self._kept(endpoint_id)
+        if kept is None:
+            return False
+        it = _read(kept)
+        if known not in (None, it):
             return False
         tag = keys.of_topic(it.topic).tag
-        return await self._end(tag, it.subject, endpoint_id, reason, only_expired=False)
+        condition = kept if known is not None else b""
+        return await self._end(tag, it.subject, endpoint_id, reason, condition)
 
     async def expire(self, tag: str, endpoint_id: str) -> None:
         """Forget a record whose time is over, also if no more than its place in a list is left."""
@@ -137,11 +143,20 @@ class Records:
             subject = _read(kept).subject if kept is not None else ""
         except UnknownFormat:  # whoever wrote it: its time is over, and others wait behind it
             subject = ""
-        await self._end(tag, subject, endpoint_id, CloseReason.LEASE_ENDED, only_expired=True)
+        await self._end(tag, subject, endpoint_id, CloseReason.LEASE_ENDED, _EXPIRED)
 
     async def _end(
-        self, tag: str, subject: str, endpoint_id: str, reason: CloseReason, *, only_expired: bool
+        self, tag: str, subject: str, endpoint_id: str, reason: CloseReason, condition: bytes
     ) -> bool:
+        """End a record.
+
+        Args:
+            tag: Of its topic.
+            subject: Who holds it.
+            endpoint_id: Of the subscription.
+            reason: Why it ends.
+            condition: The record as it is kept, only that is to end; or `_EXPIRED`; b"" for none.
+        """
         topic = keys.of_tag(tag)
         number = await self._commands.run_script(
             scripts.END,
@@ -152,9 +167,8 @@ class Records:
             topic.all_records,
             tag,
             endpoint_id,
-            self._times.now,
             encode_envelope(SubscriptionEnded("", endpoint_id, reason)),  # who hears knows where
-            int(only_expired),
+            condition,
         )
         if number is not None:
             counted = keys.records_of_holder(subject), f"{tag} {endpoint_id}"
@@ -185,7 +199,7 @@ class Records:
             it.endpoint_id,
             kept,
             encode_record(it),
-            milliseconds(it.expires_at),
+            self._times.until(it.expires_at),
             payload,
             self._times.session_life(it.expires_at),
         )

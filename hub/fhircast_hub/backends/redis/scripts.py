@@ -50,5 +50,7 @@ END = _read("end", 5)
 DUE = _read("due", 2)
 DROP_TOPIC = _read("drop_topic", 3)
 RESERVE = _read("reserve", 1)
+COUNTED = _read("counted", 1)
+SEEN = _read("seen", 1)
 
-ALL = (MAKE_TOPIC, LOAD, COMMIT, ADD, REPLACE, END, DUE, DROP_TOPIC, RESERVE)
+ALL = (MAKE_TOPIC, LOAD, COMMIT, ADD, REPLACE, END, DUE, DROP_TOPIC, RESERVE, COUNTED, SEEN)

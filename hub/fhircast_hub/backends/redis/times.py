@@ -1,4 +1,8 @@
-"""Moments as the store counts them, and how long a key is kept."""
+"""How long something is kept, as the store counts it.
+
+Processes have clocks of their own, which may differ by minutes. A moment of one of them means
+nothing to the others, so the store is told how long from now; what is over goes by its own clock.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +14,11 @@ _SLACK = timedelta(seconds=60)
 LONGEST = timedelta(days=2)
 """For which a key is kept if no better is known."""
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def milliseconds(moment: datetime) -> int:
-    """Return an aware time as milliseconds since 1970, rounded up."""
-    return -((_EPOCH - moment) // timedelta(milliseconds=1))
+_MILLISECOND = timedelta(milliseconds=1)
 
 
 class Times:
-    """Turns moments into lives of keys, by the last time that the hub told.
+    """Turns moments of the hub's clock into milliseconds from now, by the last time that it told.
 
     Args:
         idle_seconds: Life of a session after its last subscription.
@@ -27,29 +26,29 @@ class Times:
 
     def __init__(self, idle_seconds: float) -> None:
         self._idle = timedelta(seconds=idle_seconds)
-        self._idle_life = (self._idle + _SLACK) // timedelta(milliseconds=1)
+        self._idle_life = (self._idle + _SLACK) // _MILLISECOND
         self._now: datetime | None = None
 
     def told(self, now: datetime) -> None:
         """The hub told the time."""
-        self._now = now if self._now is None else max(now, self._now)
+        self._now = now
 
     @property
-    def now(self) -> int:
-        """The last time told, in milliseconds; of the machine, if none was."""
-        return milliseconds(self._now or datetime.now(UTC))
+    def idle(self) -> int:
+        """For how many milliseconds a session is kept after its last subscription."""
+        return self._idle // _MILLISECOND
 
-    @property
-    def idle_since(self) -> int:
-        """Sessions without subscriptions since then are over, in milliseconds."""
-        return milliseconds((self._now or datetime.now(UTC)) - self._idle)
+    def until(self, moment: datetime) -> int:
+        """Return in how many milliseconds a moment is, rounded up; 0 if it is over."""
+        left = moment - (self._now or datetime.now(UTC))
+        return max(0, -(-left // _MILLISECOND))
 
     def record_life(self, expires_at: datetime) -> int:
         """Return for how many milliseconds the record of a subscription is kept."""
         if self._now is None:
-            return LONGEST // timedelta(milliseconds=1)
+            return LONGEST // _MILLISECOND
         left = max(expires_at - self._now, timedelta(0))
-        return (left + _SLACK) // timedelta(milliseconds=1)
+        return (left + _SLACK) // _MILLISECOND
 
     def session_life(self, expires_at: datetime | None = None) -> int:
         """Return for how many milliseconds a session is kept: the idle time from now, or longer.
@@ -59,4 +58,4 @@ class Times:
         """
         if expires_at is None:
             return self._idle_life
-        return self.record_life(expires_at) + self._idle // timedelta(milliseconds=1)
+        return self.record_life(expires_at) + self._idle // _MILLISECOND

@@ -7,6 +7,12 @@ local function keep(key, ms)
   end
 end
 
+-- Milliseconds since 1970 by the server's clock: the only one that all processes share.
+local function now()
+  local at = redis.call('TIME')
+  return at[1] * 1000 + math.floor(at[2] / 1000)
+end
+
 -- Publishes under the next number of the topic; whoever misses a number knows that something is
 -- missing. The life tells a session from one that had the same topic before.
 local function tell(session, channel, payload)

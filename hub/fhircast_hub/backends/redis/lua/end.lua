@@ -1,12 +1,14 @@
 -- Forgets a subscription and publishes its end; nothing if it is not over, 0 if it was not there.
 -- KEYS: session, records, events, topics, all records
--- ARGV: tag, endpoint, now, payload, 1 if only an expired one
+-- ARGV: tag, endpoint, payload, condition: 'expired', the record with its place, or '' for none
 local member = ARGV[1] .. ' ' .. ARGV[2]
-if ARGV[5] == '1' then
+if ARGV[4] == 'expired' then
   local expires = redis.call('ZSCORE', KEYS[5], member)
-  if not expires or tonumber(expires) > tonumber(ARGV[3]) then
+  if not expires or tonumber(expires) > now() then
     return nil
   end
+elseif ARGV[4] ~= '' and redis.call('HGET', KEYS[2], ARGV[2]) ~= ARGV[4] then
+  return nil
 end
 redis.call('ZREM', KEYS[5], member)
 local was_there = redis.call('HDEL', KEYS[2], ARGV[2])
@@ -15,9 +17,9 @@ if redis.call('EXISTS', KEYS[1]) == 0 then
   return 0
 end
 if redis.call('HLEN', KEYS[2]) == 0 then
-  redis.call('ZADD', KEYS[4], 'XX', ARGV[3], ARGV[1])
+  redis.call('ZADD', KEYS[4], 'XX', now(), ARGV[1])
 end
 if was_there == 0 then
   return 0
 end
-return tell(KEYS[1], KEYS[3], ARGV[4])
+return tell(KEYS[1], KEYS[3], ARGV[3])

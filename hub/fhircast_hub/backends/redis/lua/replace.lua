@@ -1,13 +1,13 @@
 -- Replaces the record of a subscription, if it still is the one that the caller knows.
 -- KEYS: session, records, events, topics, all records
--- ARGV: tag, endpoint, known record with its place, new record, when it expires, payload,
---       milliseconds to keep the session
+-- ARGV: tag, endpoint, known record with its place, new record, milliseconds until it expires,
+--       payload, milliseconds to keep the session
 if redis.call('HGET', KEYS[2], ARGV[2]) ~= ARGV[3] or redis.call('EXISTS', KEYS[1]) == 0 then
   return 0
 end
 local place = string.match(ARGV[3], '^%d+')
 redis.call('HSET', KEYS[2], ARGV[2], place .. ' ' .. ARGV[4])
-redis.call('ZADD', KEYS[5], ARGV[5], ARGV[1] .. ' ' .. ARGV[2])
+redis.call('ZADD', KEYS[5], now() + ARGV[5], ARGV[1] .. ' ' .. ARGV[2])
 for _, at in ipairs({1, 2, 4, 5}) do
   keep(KEYS[at], ARGV[7])
 end
