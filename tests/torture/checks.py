@@ -174,10 +174,8 @@ def _announced(log: Log, topic: str, within: float) -> Iterator[Violation]:
         allowed = within + _stopped(log, it.connection, it.start, it.start + within)
         if it.end > it.start + allowed:
             late = "never" if it.end == inf else f"{it.end - it.start:.1f} s later"
-            who = _who(it.connection)
-            yield Violation(
-                "announced", f"{it.event_id} came, or its loss was told, {late} to {who}"
-            )
+            text = f"{it.event_id} came, or its loss was told, {late} to {_who(it.connection)}"
+            yield Violation("announced", text)
 
 
 def waits(log: Log, topic: str) -> Iterator[Wait]:

@@ -34,12 +34,8 @@ def longest(log: Log) -> dict[str, float]:
         good = [it for it in own if it.confirmed_at < inf]
         away += [after.confirmed_at - before.closed_at for before, after in pairwise(good)]
     return {
-        "behind and connected: until the event came or the connection ended": max(
-            behind, default=0
-        ),
-        "and knew it: from the end of a connection to the confirmation of the next": max(
-            away, default=0
-        ),
+        "behind while connected (an event under way)": max(behind, default=0),
+        "without a confirmed connection, and knew it": max(away, default=0),
     }
 
 
