@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from fhircast_hub.backends.base import Backend, BackendLimits
     from fhircast_hub.protocol.session import Session
+    from fhircast_hub.protocol.subscription import Subscription
     from redis_cluster import RedisCluster
     from redis_server import RedisServer
 
@@ -59,7 +60,7 @@ class AgeingRedis(RedisBackend):
         self._told = self._told or now
         return await super().make_topic(topic, version_id, now=now, holder=holder)
 
-    async def expire(self, now: datetime) -> None:
+    async def expire(self, now: datetime) -> list[Subscription]:
         milliseconds = (now - (self._told or now)).total_seconds() * 1000
         with suppress(Unreachable):
             for key in (
@@ -69,4 +70,4 @@ class AgeingRedis(RedisBackend):
                     for member in client.zrange(key, 0, -1):
                         client.zincrby(key, -milliseconds, member)
         self._told = now
-        await super().expire(now)
+        return await super().expire(now)

@@ -101,6 +101,10 @@ class Delivering:
         """See `Listener.has_channels`."""
         return self._fanout.has_channels(topic)
 
+    def joined(self) -> Iterator[Subscription]:
+        """See `Listener.joined`."""
+        return (link.record for link in self._fanout)
+
     def require_room(self, topic: str) -> None:
         """Pass if the events of a topic go out about as fast as they come.
 

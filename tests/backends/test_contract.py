@@ -26,7 +26,7 @@ from fhircast_hub.protocol.subscription import Subscription
 from msgspec.structs import replace as changed
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
     from fhircast_hub.backends.base import Backend, Envelope
     from redis_cluster import RedisCluster
@@ -104,6 +104,9 @@ class Ear:
 
     def has_channels(self, topic: str) -> bool:
         return True
+
+    def joined(self) -> Iterator[Subscription]:
+        return iter(())
 
 
 @asynccontextmanager

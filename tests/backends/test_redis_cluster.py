@@ -14,10 +14,11 @@ from fhircast_hub.protocol.errors import Unavailable
 from redis_cluster import running_cluster
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
 
     from fhircast_hub.backends.base import Envelope
+    from fhircast_hub.protocol.subscription import Subscription
     from redis_cluster import RedisCluster
     from redis_server import RedisServer
 
@@ -37,6 +38,9 @@ class Ear:
 
     def has_channels(self, topic: str) -> bool:
         return True
+
+    def joined(self) -> Iterator[Subscription]:
+        return iter(())
 
     async def until(self, envelope: Envelope) -> None:
         """Wait until this is heard."""

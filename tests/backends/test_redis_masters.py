@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fhircast_hub.backends.base import Envelope
+    from fhircast_hub.protocol.subscription import Subscription
 
 _TIMEOUT_SECONDS = 0.3
 _DEADLINE_SECONDS = 20
@@ -37,6 +38,9 @@ class Ear:
 
     def has_channels(self, topic: str) -> bool:
         return True
+
+    def joined(self) -> Iterator[Subscription]:
+        return iter(())
 
 
 @pytest.fixture

@@ -11,7 +11,15 @@ import pytest
 from builders import TOPIC, observation, put
 from fhircast_conformance.wire import Wire
 from torture.nodes import Node as Process
-from wire_messages import ALL_EVENTS, close_request, marker, open_request, update_request
+from wire_messages import (
+    ALL_EVENTS,
+    close_request,
+    codings,
+    denied_and_closed,
+    marker,
+    open_request,
+    update_request,
+)
 
 from faults.nodes import TOLD_WITHIN_SECONDS
 
@@ -26,9 +34,11 @@ if TYPE_CHECKING:
 
 
 @asynccontextmanager
-async def served(folder: Path, server: RedisServer) -> AsyncIterator[tuple[Process, Wire]]:
+async def served(
+    folder: Path, server: RedisServer, **settings: str
+) -> AsyncIterator[tuple[Process, Wire]]:
     """Run `fhircast serve` behind its own way to Redis."""
-    process = Process(0, folder, server.port)
+    process = Process(0, folder, server.port, **settings)
     await process.proxy.start()
     try:
         async with Wire(process.hub_url) as wire:
@@ -127,3 +137,20 @@ async def test_subscribers_of_a_killed_hub_find_their_session_at_another(
         again = await (await other.hub.wire.connect(endpoint)).confirmed()
         assert await next_id(again) == opened["id"]
         assert (await other.context())["context.versionId"]
+
+
+async def test_who_does_not_come_back_from_a_killed_hub_is_told_of_by_another(
+    tmp_path: Path, own_redis: RedisServer, start_node: StartNode
+) -> None:
+    """SYNC-06, guarantee 4: the others do not go on as if it followed."""
+    hold = "1"
+    other = await start_node(own_redis.port, redis_hold_seconds=hold)
+    follower = await other.hub.wire.join(TOPIC, ALL_EVENTS, name="Dictation")
+    async with served(tmp_path, own_redis, FHIRCAST_REDIS_HOLD_SECONDS=hold) as (process, wire):
+        gone = await wire.join(TOPIC, ALL_EVENTS, name="Viewer")
+        await process.kill()
+        error = await follower.followed(within=TOLD_WITHIN_SECONDS)
+        assert codings(error)["subscribername"] == "Viewer"
+        path = urlsplit(gone.endpoint).path
+        late = await other.hub.wire.connect(f"ws://{urlsplit(other.hub.url).netloc}{path}")
+        await denied_and_closed(late)

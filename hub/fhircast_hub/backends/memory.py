@@ -149,8 +149,8 @@ class MemoryBackend:
         self._publish(SubscriptionEnded(topic, endpoint_id, reason))
         return True
 
-    async def expire(self, now: datetime) -> None:
-        """See `Backend.expire`."""
+    async def expire(self, now: datetime) -> list[Subscription]:
+        """See `Backend.expire`: whoever was connected is held by this process, as long as it is."""
         idle = timedelta(seconds=self._limits.topic_idle_seconds)
         for topic, known in list(self._topics.items()):
             for endpoint_id, subscription in list(known.subscriptions.items()):
@@ -164,6 +164,7 @@ class MemoryBackend:
             elif known.idle_since + idle <= now:
                 del self._topics[topic]
                 _count_down(self._held_topics, known.holder)
+        return []
 
     async def close(self) -> None:
         """See `Backend.close`."""

@@ -46,6 +46,9 @@ logger = logging.getLogger(__name__)
 _SWEPT_AT_ONCE = 20
 """Sessions, and records, of a bucket that one look takes away; there is another look soon."""
 
+_HELD_TIMES = 4
+"""How often what is held is said in the time for which that is believed."""
+
 _MAKE_ATTEMPTS = 5
 """For a session that expires while it is looked at."""
 
@@ -84,6 +87,9 @@ class RedisBackend:
         self._own = OwnEvents()
         self._listener: Listener | None = None
         self._is_closed = asyncio.Event()
+        self._reached_in = -1
+        """Epoch in which `_reached_at` was noted."""
+        self._reached_at = self._hold_at = 0.0
 
     @property
     def is_available(self) -> bool:
@@ -254,25 +260,43 @@ class RedisBackend:
         """See `Backend.end`."""
         return await self._records.end(endpoint_id, reason, known)
 
-    async def expire(self, now: datetime) -> None:
+    async def expire(self, now: datetime) -> list[Subscription]:
         """See `Backend.expire`; while Redis is away nothing expires, and the next look is soon."""
         self._times.told(now)
         if not self._commands.is_up:
-            return
+            return []
         self._hearing.leave_unused()
+        may_lose = await self._hold()
         if self._commands.reaches(keys.TOPICS):
             await self._quotas.keep(keys.TOPICS)
         reached = [it for it in keys.ALL_BUCKETS if self._commands.reaches(it.topics)]
-        await asyncio.gather(*map(self._sweep, reached))
+        lost = await asyncio.gather(*[self._sweep(it, may_lose=may_lose) for it in reached])
+        return [it for of_bucket in lost for it in of_bucket]
 
-    async def _sweep(self, bucket: keys.BucketKeys) -> None:
-        """Forget what is over in one bucket."""
-        records, topics = await self._commands.run_script(
+    async def _hold(self) -> bool:
+        """Say what is held here, from time to time; tell whether who says nothing holds nothing.
+
+        After a break nobody could say it, and subscribers need time to come back.
+        """
+        now, hold_seconds = asyncio.get_running_loop().time(), self._limits.hold_seconds
+        if self._reached_in != self._commands.epoch:
+            self._reached_in, self._reached_at, self._hold_at = self._commands.epoch, now, now
+        if now >= self._hold_at and self._listener is not None:
+            self._hold_at = now + hold_seconds / _HELD_TIMES
+            await self._records.hold(self._listener.joined())
+        return now - self._reached_at >= hold_seconds
+
+    async def _sweep(self, bucket: keys.BucketKeys, *, may_lose: bool) -> list[Subscription]:
+        """Forget what is over in one bucket; return the subscriptions that nobody holds."""
+        records, topics, unheld = await self._commands.run_script(
             scripts.DUE, *bucket, self._times.idle, _SWEPT_AT_ONCE
         )
         parts = [it.decode().split(" ", 1) for it in records]
         await asyncio.gather(*[self._records.expire(*it) for it in parts])
         await asyncio.gather(*[self._drop(it.decode()) for it in topics])
+        parts = [it.decode().split(" ", 1) for it in unheld] if may_lose else []
+        lost = await asyncio.gather(*[self._records.lose(*it) for it in parts])
+        return [it for it in lost if it is not None]
 
     async def _drop(self, tag: str) -> None:
         it = keys.of_tag(tag)
