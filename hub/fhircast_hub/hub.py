@@ -369,12 +369,21 @@ class Hub:
         """Settle what channels concluded so far; while the hub runs, it does so by itself."""
         await self._settling.settle()
 
+    def links(self) -> list[Link]:
+        """Return the channels of this process, if others can serve them: else none."""
+        return list(self._fanout) if self._backend.is_shared else []
+
+    def send_away(self, link: Link) -> None:
+        """Close a socket so that its subscriber connects again, elsewhere (guarantee 5)."""
+        it = link.channel.subscription
+        self._fanout.let_go(it.topic, CloseReason.RECONNECT, it.endpoint_id)
+
     async def shut_down(self) -> None:
         """Tell every subscriber that the session is gone, or else to go elsewhere (guarantee 5)."""
         for link in self._fanout:
             it = link.channel.subscription
             if self._backend.is_shared:
-                self._fanout.let_go(it.topic, CloseReason.RECONNECT, it.endpoint_id)
+                self.send_away(link)
             else:
                 self._fanout.end(it.topic, it.endpoint_id, CloseReason.SHUTDOWN)
 

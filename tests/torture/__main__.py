@@ -30,7 +30,7 @@ def main() -> int:
         "--mix",
         default=usual.mix.value,
         choices=[it.value for it in Mix],
-        help="all faults alike, or mostly kills of hubs and Redis",
+        help="all faults alike, mostly kills of hubs and Redis, or hubs restarted one by one",
     )
     parser.add_argument("--page", type=Path, help="write the result there, as Markdown")
     parser.add_argument("--keep", type=Path, help="a folder for what hubs and Redis write")

@@ -65,6 +65,8 @@ class Faults:
         match it.kind:
             case Kind.KILL_NODE:
                 await node.kill()
+            case Kind.RESTART_NODE:
+                await node.stop()
             case Kind.STOP_NODE:
                 node.pause()
             case Kind.CUT_NODE | Kind.BLINK_NODE:
@@ -76,7 +78,7 @@ class Faults:
             case _:
                 node.proxy.delay_seconds = chance.uniform(*_SLOW_SECONDS)
         await asyncio.sleep(it.seconds)
-        if it.kind is Kind.KILL_NODE:
+        if it.kind in {Kind.KILL_NODE, Kind.RESTART_NODE}:
             await node.start()
         elif it.kind is Kind.STOP_NODE:
             node.resume()

@@ -91,6 +91,13 @@ class Node:
             await self._process.wait()
             self._process = None
 
+    async def stop(self) -> None:
+        """Tell the process to stop, and wait until it has."""
+        if self._process is not None:
+            self._signal(signal.SIGTERM)
+            await self._process.wait()
+            self._process = None
+
     def pause(self) -> None:
         """Stop the process where it is."""
         self._signal(signal.SIGSTOP)

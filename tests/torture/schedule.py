@@ -11,6 +11,7 @@ class Kind(Enum):
     """What can happen to a hub, to Redis or to a subscriber."""
 
     KILL_NODE = "a hub is killed and started again"
+    RESTART_NODE = "a hub is told to stop (SIGTERM) and started again"
     KILL_REDIS = "Redis is killed and started again"
     STOP_NODE = "a hub is stopped (SIGSTOP) for a while"
     CUT_NODE = "a hub's connections to Redis break, and no new one is made"
@@ -26,10 +27,12 @@ class Mix(Enum):
 
     ALL = "all"
     KILLS = "kills"
+    ROLLING = "rolling"
 
 
 _WEIGHTS = {
     Kind.KILL_NODE: 6,
+    Kind.RESTART_NODE: 3,
     Kind.KILL_REDIS: 6,
     Kind.STOP_NODE: 3,
     Kind.CUT_NODE: 3,
@@ -43,10 +46,12 @@ _WEIGHTS = {
 _WEIGHTS_OF = {
     Mix.ALL: _WEIGHTS,
     Mix.KILLS: {**_WEIGHTS, Kind.KILL_NODE: 30, Kind.KILL_REDIS: 8},
+    Mix.ROLLING: {Kind.RESTART_NODE: 1},
 }
 
 _LASTS = {
     Kind.KILL_NODE: (0.1, 1.0),
+    Kind.RESTART_NODE: (0.0, 0.5),
     Kind.KILL_REDIS: (0.0, 2.0),
     Kind.STOP_NODE: (0.2, 2.5),
     Kind.CUT_NODE: (0.1, 2.5),
@@ -58,10 +63,10 @@ _LASTS = {
 }
 """Seconds, so chosen that some faults are over before anybody may notice, and others are not."""
 
-_REST_SECONDS = {Kind.KILL_NODE: 2.0, Kind.KILL_REDIS: 1.5}
+_REST_SECONDS = {Kind.KILL_NODE: 2.0, Kind.RESTART_NODE: 4.0, Kind.KILL_REDIS: 1.5}
 """For which the same one is left alone afterwards: it has to come up."""
 
-_PAUSE_SECONDS = {Mix.ALL: (0.2, 1.6), Mix.KILLS: (0.2, 1.0)}
+_PAUSE_SECONDS = {Mix.ALL: (0.2, 1.6), Mix.KILLS: (0.2, 1.0), Mix.ROLLING: (0.5, 1.0)}
 
 REDIS = -1
 

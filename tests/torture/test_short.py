@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,13 +10,13 @@ import pytest
 from torture.checks import violations
 from torture.report import figures, page, result
 from torture.run import Torture
-from torture.schedule import Kind, schedule
+from torture.schedule import Kind, Mix, schedule
 from torture.settings import ANNOUNCED_WITHIN_SECONDS, Options
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-_OPTIONS = Options(seconds=12, seed=42, nodes=3, topics=2, subscribers=3, publishers=1)
+_OPTIONS = Options(seconds=12, seed=43, nodes=3, topics=2, subscribers=3, publishers=1)
 
 
 @pytest.mark.xdist_group("browser")  # not beside a browser: both want the whole machine
@@ -29,6 +30,18 @@ async def test_a_short_torture_loses_nothing(tmp_path: Path) -> None:
     assert figures(log)["deliveries"] > 0
     assert told
     assert "## Violations: 0" in page(log, found, _OPTIONS, 12)
+
+
+@pytest.mark.xdist_group("browser")
+@pytest.mark.timeout(240)
+async def test_a_rolling_restart_loses_nothing(tmp_path: Path) -> None:
+    """Guarantees 1, 2, 3 and 5: all hubs, one after the other, under load."""
+    options = replace(_OPTIONS, seconds=10, mix=Mix.ROLLING)
+    log = await Torture(options, tmp_path, lambda _: None).run()
+    found = violations(log, ANNOUNCED_WITHIN_SECONDS)
+    assert found == [], result(log, found)
+    assert {it.node for it in log.faults} == {0, 1, 2}
+    assert figures(log)["deliveries"] > 0
 
 
 def test_the_short_torture_kills_both() -> None:

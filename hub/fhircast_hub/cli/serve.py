@@ -27,6 +27,8 @@ from fhircast_hub.config import (
 from fhircast_hub.config.stores import parse_store
 
 if TYPE_CHECKING:
+    import socket
+
     from fhircast_hub.security.self_signed import SelfSigned
     from fhircast_hub.web.server import HubServer
 
@@ -125,9 +127,23 @@ def _run(settings: Settings, server: HubServer) -> None:
         click.echo("           no authentication: for trying things out only")
     if server.certificate is not None:
         _tell_certificate(server.certificate, hub_url)
+    if settings.workers > 1:
+        _run_workers(settings, server, sock)
+        return
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stopped)
     server.run(sockets=[sock])
+
+
+def _run_workers(settings: Settings, server: HubServer, sock: socket.socket) -> None:
+    from fhircast_hub.cli.workers import CannotStart, Workers
+
+    click.echo(f"workers    {settings.workers}; SIGHUP replaces them one after the other")
+    workers = Workers(settings, sock, server.certificate, server.crowd.max_total)
+    try:
+        workers.run()
+    except CannotStart as error:
+        raise click.ClickException(str(error)) from None
 
 
 def _where_sessions_are(backend: str) -> str:

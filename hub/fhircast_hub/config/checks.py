@@ -40,6 +40,13 @@ def check(settings: Settings) -> Settings:
             str(settings.lease_default_seconds),
             f"at most {variable_of('lease_max_seconds')} ({settings.lease_max_seconds})",
         )
+    if settings.workers > 1 and settings.backend == "memory://":
+        raise SettingError(
+            variable_of("workers"),
+            str(settings.workers),
+            f"1, as with {variable_of('backend')}=memory:// each process would have sessions of "
+            f"its own; or redis://… there",
+        )
     if settings.audit_required and not (settings.audit_file or settings.audit_fhir_url):
         raise SettingError(
             variable_of("audit_required"),

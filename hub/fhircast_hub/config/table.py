@@ -36,6 +36,12 @@ class Settings:
 
     host: str = _setting("127.0.0.1", "Address to listen on.")
     port: int = _setting(8080, "Port to listen on; 0 takes any free one.", kind="port")
+    workers: int = _count(1, "Processes on this machine; more than one need sessions in Redis.")
+    drain_seconds: float = _seconds(
+        0,
+        "After SIGTERM: half of it all is served while /readyz says 503, in the other half "
+        "subscribers are sent to other hubs, one by one.",
+    )
     public_url: str = _setting(
         "", "Origin (and path prefix) under which clients reach the hub.", kind="url"
     )

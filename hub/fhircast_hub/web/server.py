@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 import socket
 from functools import partial
 from math import ceil
@@ -20,8 +21,10 @@ from fhircast_hub.web.wire import MAX_CLIENT_FRAME_BYTES, Exchange, Wire
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Callable
 
     from fhircast_hub.config import Settings
+    from fhircast_hub.security.self_signed import SelfSigned
 
 logger = logging.getLogger(__name__)
 
@@ -45,12 +48,28 @@ class HubServer(uvicorn.Server):
         settings: As given.
         crowd: Counts the connections.
         certificate: Made for this start, None if the hub has another one or none.
+        on_up: Called when the server serves.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        certificate: SelfSigned | None = None,
+        has_siblings: bool = False,
+    ) -> None:
+        """Make a server.
+
+        Args:
+            settings: Of the hub.
+            certificate: To show instead of one that is made for this start.
+            has_siblings: Whether other processes listen at the same socket.
+        """
         self.app = create_app(settings)
         self.settings = settings
-        self.certificate = self_signed_for(settings)
+        self.certificate = certificate or self_signed_for(settings)
+        self.on_up: Callable[[], object] | None = None
+        self._has_siblings = has_siblings
         self._next_sweep: asyncio.TimerHandle | None = None
         limits = ConnectionLimits.of(settings)
         self.crowd = Crowd(
@@ -99,10 +118,13 @@ class HubServer(uvicorn.Server):
         """Start, and look after the connections from now on."""
         await super().startup(sockets)
         self._sweep()
+        if self.started and self.on_up is not None:
+            self.on_up()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Say good-bye to every subscriber, give the frames time to go, then shut down."""
         self.app.state.is_ready = False
+        await self._drain()
         await self.app.state.hub.shut_down()
         until = _loop_time() + _FAREWELL_SECONDS
         if self.server_state.tasks:
@@ -112,6 +134,27 @@ class HubServer(uvicorn.Server):
         await super().shutdown(sockets)
         if self._next_sweep is not None:
             self._next_sweep.cancel()
+
+    async def _drain(self) -> None:
+        """Let load balancers look elsewhere, then send subscribers away, a few at a time."""
+        half = self.settings.drain_seconds / 2
+        if self._has_siblings:  # who connects from now on is theirs
+            for it in self.servers:
+                it.close()
+        await self._linger(half)
+        links = self.app.state.hub.links()
+        random.shuffle(links)
+        start = _loop_time()
+        for place, link in enumerate(links):
+            await asyncio.sleep(0)  # however many there are, the others have their turn
+            await self._linger(start + half * place / len(links) - _loop_time())
+            self.app.state.hub.send_away(link)
+
+    async def _linger(self, seconds: float) -> None:
+        """Go on serving for some time; a second signal ends that."""
+        until = _loop_time() + seconds
+        while _loop_time() < until and not self.force_exit:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(min(_LOOK_SECONDS, until - _loop_time()))
 
     def _has_wires(self) -> bool:
         return any(isinstance(it, Wire) for it in self.server_state.connections)
