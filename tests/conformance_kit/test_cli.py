@@ -18,7 +18,7 @@ from fhircast_conformance.cli import conform
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from hub_server import RunningHub
+    from hub_server import RunningHub, StartHub
 
 NOWHERE = "http://127.0.0.1:9/api/hub"
 
@@ -51,6 +51,16 @@ async def test_rights_cannot_be_judged_without_several_tokens(hub: RunningHub) -
     result = await run(hub.url, "--only", "SCO-03", "-v")
     assert result.exit_code == 0
     assert "give --token-cmd" in result.output
+
+
+async def test_a_hub_of_several_processes_may_resume_as_one_process_does(
+    start_hub: StartHub,
+) -> None:
+    hub = await start_hub(reconnect_grace_seconds="1")
+    options = ("--grace", "1", "--silence", "0.3", "--balanced")
+    result = await run(hub.url, "--only", "lost_connection_resumes", *options)
+    assert result.exit_code == 0, result.output
+    assert "1 passed" in result.output
 
 
 async def test_nothing_at_the_url_is_wrong_use() -> None:

@@ -10,7 +10,7 @@ import pytest
 from builders import TOPIC
 from fhircast_hub.backends.redis import keys
 from fhircast_hub.clock import SystemClock
-from wire_messages import ALL_EVENTS, only_marker_comes
+from wire_messages import ALL_EVENTS, only_marker_comes, open_request
 
 if TYPE_CHECKING:
     from redis_server import RedisServer
@@ -92,3 +92,16 @@ async def test_a_lease_from_a_hub_with_a_wrong_clock_lasts_as_long_as_granted(
     sockets.append(await right.back(await wrong.joined(hub__lease_seconds="600")))
     await all_have_swept(redis_server, right)
     await only_marker_comes(right.hub.wire, *sockets)
+
+
+async def test_a_hub_that_is_behind_refuses_whole_what_seems_to_lie_in_the_future(
+    start_skewed: StartSkewed,
+) -> None:
+    """D-27: nobody hears of it; one that is ahead takes it."""
+    behind, ahead = await start_skewed(-20), await start_skewed(20)
+    socket = await behind.joined()
+    answer = await behind.post(open_request(1))
+    assert (answer.status_code, "future" in answer.text) == (400, True)
+    opened = open_request(2)
+    await ahead.accepted(opened)
+    assert (await socket.followed())["id"] == opened["id"]
