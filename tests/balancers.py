@@ -99,7 +99,7 @@ class Balancer:
             await self._process.wait()
             self._process = None
             async with asyncio.timeout(_DEADLINE_SECONDS):
-                while await self.listens():
+                while await self.listens():  # noqa: ASYNC110 - it tells nobody
                     await asyncio.sleep(0.01)  # its workers end a moment later
 
     def log(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 import httpx
@@ -203,6 +203,17 @@ async def test_subscribed_at_one_connected_at_another_published_at_a_third(
         assert socket.endpoint.rsplit("/", 1)[1] not in balancer.log()
 
 
+async def test_a_repeat_through_it_is_the_same_event(front: Wire) -> None:
+    """D-28: whichever hub gets it, the same id is answered the same, and goes out once."""
+    socket = await front.join(TOPIC, ALL_EVENTS)
+    opened, last = open_request(), marker()
+    answers = [await front.post(opened) for _ in range(3)]
+    assert {it.status_code for it in answers} == {202}
+    assert len({it.json()["context.versionId"] for it in answers}) == 1
+    await front.post(last)
+    assert [(await socket.followed())["id"] for _ in range(2)] == [opened["id"], last["id"]]
+
+
 async def test_a_balancer_that_is_killed_under_load(front: Wire, balancer: Balancer) -> None:
     """Guarantee 1: all connections break; subscribers come back, and nothing accepted is undone."""
     async with following(front) as followers:
@@ -229,10 +240,10 @@ async def test_a_balancer_that_is_reloaded_under_load(front: Wire, balancer: Bal
 
 @asynccontextmanager
 async def served(
-    server: RedisServer, public_url: str
+    server: RedisServer, public_url: str, port: int = 0
 ) -> AsyncIterator[tuple[int, asyncio.subprocess.Process]]:
     """Run `fhircast serve` behind a balancer; yield its port and the process."""
-    port = free_port()
+    port = port or free_port()
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "fhircast_hub", "serve", "--port", str(port)),
         *("--backend", server.url, "--public-url", public_url, "--trusted-proxies", "127.0.0.1"),
@@ -249,24 +260,52 @@ async def served(
         await process.wait()
 
 
-async def test_a_hub_behind_it_is_killed_under_load(
-    balancer: Balancer, redis_server: RedisServer
-) -> None:
-    """Guarantees 1 and 2, D-28: a POST without an answer is sent again, and is the same event."""
+class Site(NamedTuple):
+    """Three processes behind a balancer, and what has to happen at its end."""
+
+    hubs: list[tuple[int, asyncio.subprocess.Process]]
+    wire: Wire
+    stack: AsyncExitStack
+
+
+@pytest.fixture
+async def site(balancer: Balancer, redis_server: RedisServer) -> AsyncIterator[Site]:
+    """Three processes behind each of the balancers."""
     async with AsyncExitStack() as stack:
-        running = [
-            await stack.enter_async_context(served(redis_server, balancer.origin)) for _ in range(3)
-        ]
-        balancer.before(*(port for port, _ in running))
+        starting = [served(redis_server, balancer.origin) for _ in range(3)]
+        hubs = [await stack.enter_async_context(it) for it in starting]
+        balancer.before(*(port for port, _ in hubs))
         await balancer.start()
-        wire = await stack.enter_async_context(
-            Wire(f"{balancer.origin}/api/hub", verify=balancer.trust)
-        )
+        client = Wire(f"{balancer.origin}/api/hub", verify=balancer.trust)
+        wire = await stack.enter_async_context(client)
         await ready(wire)
-        followers = await stack.enter_async_context(following(wire, 6))
-        async with loading(wire):
-            running[0][1].kill()
-            await running[0][1].wait()
-        await in_sync(wire, followers)
+        yield Site(hubs, wire, stack)
+
+
+async def test_a_hub_behind_it_is_killed_under_load(site: Site) -> None:
+    """Guarantees 1 and 2, D-28: a POST without an answer is sent again, and is the same event."""
+    async with following(site.wire, 6) as followers:
+        async with loading(site.wire):
+            _, process = site.hubs[0]
+            process.kill()
+            await process.wait()
+        await in_sync(site.wire, followers)
         assert any(len(it.connections) > 1 for it in followers)
+        assert all(map(once_each, followers))
+
+
+async def test_hubs_behind_it_are_restarted_one_by_one_under_load(
+    site: Site, balancer: Balancer, redis_server: RedisServer
+) -> None:
+    """Guarantees 1 and 2: a rolling restart; each subscriber moves, and all stay in sync."""
+    async with following(site.wire, 6) as followers:
+        async with loading(site.wire) as load:
+            for port, process in site.hubs:
+                process.terminate()
+                assert await process.wait() == 0
+                again = served(redis_server, balancer.origin, port)
+                await site.stack.enter_async_context(again)
+                await load.more(3)
+        await in_sync(site.wire, followers)
+        assert all(len(it.connections) > 1 for it in followers)
         assert all(map(once_each, followers))
