@@ -67,11 +67,12 @@ SECONDS ?= 60
 SEED ?= 1
 NODES ?= 3
 TOPICS ?= 3
+MIX ?= all
 PAGE ?=
 
 torture: $(VENV)/.dev ## Kill, cut and stop hubs and Redis, then prove that nothing was lost; SECONDS=600 SEED=2
 	@PYTHONPATH=tests $(BIN)/python -m torture --seconds $(SECONDS) --seed $(SEED) --nodes $(NODES) \
-		--topics $(TOPICS) $(if $(PAGE),--page $(PAGE))
+		--topics $(TOPICS) --mix $(MIX) $(if $(PAGE),--page $(PAGE))
 
 INPUTS ?= 100000
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from fhircast_hub.backends.base import Backend, BackendLimits
     from fhircast_hub.protocol.session import Session
+    from fhircast_hub.protocol.subscription import Subscription
+    from redis_cluster import RedisCluster
     from redis_server import RedisServer
 
     B = TypeVar("B", bound=Backend)
@@ -45,7 +47,9 @@ class AgeingRedis(RedisBackend):
     What is over goes by the server's own clock, which no test can move.
     """
 
-    def __init__(self, store: RedisServer, server: Server, limits: BackendLimits) -> None:
+    def __init__(
+        self, store: RedisServer | RedisCluster, server: Server, limits: BackendLimits
+    ) -> None:
         super().__init__(server, limits)
         self._store = store
         self._told: datetime | None = None
@@ -56,11 +60,14 @@ class AgeingRedis(RedisBackend):
         self._told = self._told or now
         return await super().make_topic(topic, version_id, now=now, holder=holder)
 
-    async def expire(self, now: datetime) -> None:
+    async def expire(self, now: datetime) -> list[Subscription]:
         milliseconds = (now - (self._told or now)).total_seconds() * 1000
-        with suppress(Unreachable), self._store.client() as client:
-            for listed in (keys.TOPICS, *chain.from_iterable(keys.ALL_BUCKETS)):
-                for member in client.zrange(listed, 0, -1):
-                    client.zincrby(listed, -milliseconds, member)
+        with suppress(Unreachable):
+            for key in (
+                (keys.TOPICS, *chain.from_iterable(keys.ALL_BUCKETS)) if milliseconds else ()
+            ):
+                with self._store.client_of(keys.slot_of(key)) as client:
+                    for member in client.zrange(key, 0, -1):
+                        client.zincrby(key, -milliseconds, member)
         self._told = now
-        await super().expire(now)
+        return await super().expire(now)

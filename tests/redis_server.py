@@ -41,14 +41,16 @@ class RedisServer:
 
     Args:
         folder: Where it runs.
+        program: Which server, if not that of `binary`.
         options: Settings of the server.
 
     Attributes:
         port: Its port, the same after a restart.
     """
 
-    def __init__(self, folder: Path, **options: str) -> None:
+    def __init__(self, folder: Path, *, program: str = "", **options: str) -> None:
         self._folder = folder
+        self._program = program
         self._options = options
         self._process: subprocess.Popen[bytes] | None = None
         self.port = 0
@@ -62,6 +64,10 @@ class RedisServer:
         """A client that looks at what the server holds."""
         return Redis(port=self.port, socket_timeout=_DEADLINE_SECONDS)
 
+    def client_of(self, _key_slot: int) -> Redis:
+        """A client of the server that has a slot: this one."""
+        return self.client()
+
     def start(self) -> None:
         """Start the server, or start it again: empty, where it was before."""
         tries = 1 if self.port else 5  # a free port may be taken by another worker meanwhile
@@ -72,7 +78,7 @@ class RedisServer:
             options |= self._options
             flags = [part for name, it in options.items() for part in (f"--{name}", str(it))]
             self._process = subprocess.Popen(
-                [binary(), *flags], cwd=self._folder, stdout=subprocess.DEVNULL
+                [self._program or binary(), *flags], cwd=self._folder, stdout=subprocess.DEVNULL
             )
             if self._answers(port):
                 self.port = port
@@ -100,6 +106,15 @@ class RedisServer:
         """Let it go on."""
         assert self._process is not None
         self._process.send_signal(18)
+
+    def is_replicated(self) -> bool:
+        """Tell whether its one replica has all that it has."""
+        with self.client() as client:
+            told = client.info("replication")
+        replica = told.get("slave0", {})
+        return bool(
+            replica.get("state") == "online" and replica["offset"] == told["master_repl_offset"]
+        )
 
     def _answers(self, port: int) -> bool:
         assert self._process is not None

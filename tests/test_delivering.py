@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 from builders import open_case
-from fhircast_hub.backends.base import Published
+from fhircast_hub.backends.base import Published, SubscriptionMoved
 from fhircast_hub.delivering import _MAX_BEHIND, _MOST_BEHIND
 from fhircast_hub.fanout import PART
 from fhircast_hub.protocol.channel_state import CloseReason
 from fhircast_hub.protocol.errors import Unavailable
 from fhircast_hub.protocol.messages import NotificationResponse
-from inboxes import hub_with_inboxes, joined, post, until_all_have
+from inboxes import Inbox, hub_with_inboxes, joined, post, until_all_have
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -68,6 +68,20 @@ async def test_who_asks_for_more_than_can_go_out_is_put_off_in_that_topic_alone(
     await post(hub, "narrow", 1)
     await until_all_have(wide, 1 + _MAX_BEHIND)
     await post(hub, "wide", _MAX_BEHIND)
+
+
+async def test_who_came_back_is_not_sent_away_for_having_been_elsewhere(hub: Hub) -> None:
+    """D-44: that it moved was told before, and still waits behind the events of a wide topic."""
+    wide = await joined(hub, "wide", PART + 1)
+    await post(hub, "wide", 0)
+    link, _ = wide[0]
+    hub._delivering.take(SubscriptionMoved("wide", link.record.endpoint_id))
+    again = Inbox()
+    assert await hub.join(link.record, again) is link
+    await until_all_have([*wide[1:], (link, again)], 2)
+    await post(hub, "wide", 1)
+    await until_all_have([*wide[1:], (link, again)], 3)
+    assert again.reason is None
 
 
 async def test_the_hub_tells_who_is_out_of_sync_even_then(hub: Hub) -> None:

@@ -29,10 +29,12 @@ class Backend(MemoryBackend):
 
     is_busy = False
 
-    async def end(self, endpoint_id: str, reason: CloseReason) -> bool:
+    async def end(
+        self, endpoint_id: str, reason: CloseReason, *, known: Subscription | None = None
+    ) -> bool:
         if self.is_busy:
             raise Unavailable("busy", rule="2.6")
-        return await super().end(endpoint_id, reason)
+        return await super().end(endpoint_id, reason, known=known)
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from fhircast_hub.backends.base import (
     Published,
     SubscriptionEnded,
+    SubscriptionMoved,
     SubscriptionReplaced,
     SyncLost,
     topic_of,
@@ -100,6 +101,10 @@ class Delivering:
         """See `Listener.has_channels`."""
         return self._fanout.has_channels(topic)
 
+    def joined(self) -> Iterator[Subscription]:
+        """See `Listener.joined`."""
+        return (link.record for link in self._fanout)
+
     def require_room(self, topic: str) -> None:
         """Pass if the events of a topic go out about as fast as they come.
 
@@ -119,6 +124,7 @@ class Delivering:
         The session that it is brought up to date with holds these events already: of a channel that
         also kept some of before, they must not come first.
         """
+        self._forget_moves(subscription)
         lane = self._lanes.get(subscription.topic)
         for envelope in () if lane is None else (lane.going, *lane.waiting):
             if isinstance(envelope, Published):
@@ -126,6 +132,18 @@ class Delivering:
                 self._note(self._fanout.hand_to(subscription, envelope, now))
             elif _is_about(envelope, subscription.endpoint_id):
                 break  # what is behind comes under other rights
+
+    def _forget_moves(self, subscription: Subscription) -> None:
+        """A subscription comes here: that it went elsewhere before is no more to be carried out."""
+        topic = subscription.topic
+        lane = self._lanes.get(topic)
+        if lane is None:
+            return
+        moved = SubscriptionMoved(topic, subscription.endpoint_id)
+        lane.waiting = deque(it for it in lane.waiting if it != moved)
+        if lane.going is None and not lane.waiting:
+            del self._lanes[topic]
+            self._has_moved.set()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve the wide topics until told to stop, and then what still waits."""

@@ -63,30 +63,30 @@ class Consequence:
     Attributes:
         topic: Of the subscription.
         failures: To tell the others by a SyncError each.
-        ended: Endpoint of a subscription that ended here, "" if it goes on.
+        ended: The record of a subscription that ended here, None if it goes on.
         reason: Why it ended.
-        subject: Who held it.
     """
 
     topic: str
     failures: tuple[Failure, ...] = ()
-    ended: str = ""
+    ended: Subscription | None = None
     reason: CloseReason | None = None
-    subject: str = ""
 
 
 class Link:
     """A channel and the sink of the socket that is open at the moment, if one is.
 
     Attributes:
+        record: The record under which the channel is here.
         due_at: Its place on the agenda.
         first: The confirmation, while it waits for the replay.
     """
 
-    __slots__ = ("_is_over", "channel", "due_at", "first", "sink")
+    __slots__ = ("_is_over", "channel", "due_at", "first", "record", "sink")
 
     def __init__(self, channel: Channel) -> None:
         self.channel = channel
+        self.record = channel.subscription
         self.sink: FrameSink | None = None
         self.due_at = inf
         self.first: tuple[bytes, ...] = ()
@@ -108,7 +108,7 @@ class Link:
         self._is_over = True  # an end is told once, whatever still comes from the subscriber
         self.sink = None
         reason = self.channel.ended_for
-        return Consequence(it.topic, failures, it.endpoint_id, reason, it.subject)
+        return Consequence(it.topic, failures, self.record, reason)
 
 
 class Fanout:
@@ -141,7 +141,7 @@ class Fanout:
             link = links[subscription.endpoint_id] = Link(Channel(subscription, self._rules))
         if link.sink is not None:
             link.sink.close(CloseReason.REPLACED)
-        link.sink, link.first = sink, ()
+        link.sink, link.first, link.record = sink, (), subscription
         outcome = link.channel.connected(now)
         if link.channel.needs_replay:
             link.first, outcome = outcome.frames, NOTHING
@@ -324,7 +324,7 @@ class Fanout:
         link = self._topics.get(new.topic, {}).get(new.endpoint_id)
         if link is None:
             return []
-        outcome = link.channel.resubscribed(new, now)
+        outcome, link.record = link.channel.resubscribed(new, now), new
         if link.first:
             link.first, outcome = outcome.frames, NOTHING
         consequences = [self._settle(link, outcome, now)]
@@ -358,10 +358,10 @@ class Fanout:
             now: Monotonic seconds of a step after which time may mean something earlier.
         """
         consequence = link.carry_out(outcome)
-        if consequence.ended:
+        if consequence.ended is not None:
             self._agenda.drop(link)
             links = self._topics.get(consequence.topic, {})
-            links.pop(consequence.ended, None)
+            links.pop(consequence.ended.endpoint_id, None)
             if not links:
                 self._topics.pop(consequence.topic, None)
         elif now is not None and link.channel.due < link.due_at:

@@ -18,6 +18,7 @@ from fhircast_hub.backends.base import SubscriptionEnded
 from fhircast_hub.clock import Clock, new_endpoint_id, new_id
 from fhircast_hub.delivering import Delivering
 from fhircast_hub.ended import LastKnown
+from fhircast_hub.fanout import Consequence
 from fhircast_hub.holders import TokenHolders
 from fhircast_hub.observability.logs import topic_label
 from fhircast_hub.protocol.channel_state import CloseReason
@@ -354,6 +355,16 @@ class Hub:
         for it in self._fanout.tick(self._clock.monotonic()):
             self._settling.conclude(it)
 
+    async def expire(self) -> None:
+        """Let go of what is over, and tell of subscribers that were lost with another process.
+
+        Spec: 3.2.1; SYNC-06, guarantee 4.
+        """
+        for it in await self._backend.expire(self._clock.utc()):
+            failure = Failure(FailureKind.CONNECTION_LOST, it.subscriber_name)
+            lost = Consequence(it.topic, (failure,), it, CloseReason.NOT_KNOWN)
+            self._settling.conclude(lost)
+
     async def settle(self) -> None:
         """Settle what channels concluded so far; while the hub runs, it does so by itself."""
         await self._settling.settle()
@@ -379,7 +390,7 @@ class Hub:
         if newest is None:
             over = SubscriptionEnded(topic, endpoint_id, CloseReason.NOT_KNOWN)
             self._delivering.take(over)
-        elif newest not in (record, link.channel.subscription):
+        elif newest not in (record, link.record):
             self._fanout.let_go(topic, CloseReason.RECONNECT, endpoint_id)
 
     async def _replay(self, link: Link) -> None:
@@ -526,8 +537,8 @@ class Hub:
             try:
                 self.tick()
                 if now >= expires_at:
-                    await self._backend.expire(self._clock.utc())
                     expires_at = now + _EXPIRE_SECONDS
+                    await self.expire()
             except Exception as error:
                 logger.error("a sweep failed: %s", type(error).__name__)
 

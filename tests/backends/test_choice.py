@@ -21,6 +21,9 @@ BEYOND = "redis://user:secret@redis.example:6380/2"
         ("redis://127.0.0.1:6380", RedisBackend),
         ("rediss://redis.example", RedisBackend),
         ("unix:///run/valkey.sock", RedisBackend),
+        ("redis+sentinel://127.0.0.1,127.0.0.1:26380/sessions", RedisBackend),
+        ("redis+cluster://127.0.0.1:7000,127.0.0.1:7001", RedisBackend),
+        ("rediss+cluster://one.example,two.example", RedisBackend),
     ],
 )
 def test_the_setting_chooses(url: str, kind: type, caplog: pytest.LogCaptureFixture) -> None:

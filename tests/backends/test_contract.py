@@ -26,9 +26,10 @@ from fhircast_hub.protocol.subscription import Subscription
 from msgspec.structs import replace as changed
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
     from fhircast_hub.backends.base import Backend, Envelope
+    from redis_cluster import RedisCluster
     from redis_server import RedisServer
 
 
@@ -47,7 +48,12 @@ def make_redis(request: pytest.FixtureRequest, limits: BackendLimits) -> Backend
     return AgeingRedis(redis_server, Server(redis_server.url), limits)
 
 
-BACKENDS = {"memory": make_memory, "redis": make_redis}
+def make_on_cluster(request: pytest.FixtureRequest, limits: BackendLimits) -> Backend:
+    redis_cluster: RedisCluster = request.getfixturevalue("redis_cluster")
+    return AgeingRedis(redis_cluster, Server(redis_cluster.url), limits)
+
+
+BACKENDS = {"memory": make_memory, "redis": make_redis, "redis cluster": make_on_cluster}
 
 
 @pytest.fixture(params=BACKENDS)
@@ -98,6 +104,9 @@ class Ear:
 
     def has_channels(self, topic: str) -> bool:
         return True
+
+    def joined(self) -> Iterator[Subscription]:
+        return iter(())
 
 
 @asynccontextmanager
@@ -215,6 +224,19 @@ async def test_subscriptions_are_found_until_they_end(backend: Backend) -> None:
         assert await backend.of_topic(TOPIC) == (two,)
         assert await backend.of_topic("nowhere") == ()
     assert heard == [SubscriptionEnded(TOPIC, "1", CloseReason.UNSUBSCRIBED)]
+
+
+async def test_only_the_known_record_is_ended(backend: Backend) -> None:
+    """D-45, guarantee 3: not one that was renewed, or joined elsewhere, since."""
+    await backend.make_topic(TOPIC, "v0", now=NOON)
+    old = subscription("1")
+    new = replace(old, lease_seconds=1)
+    await backend.add(old)
+    await backend.replace(new)
+    assert not await backend.end("1", CloseReason.NOT_KNOWN, known=old)
+    assert await backend.find("1") == new
+    assert await backend.end("1", CloseReason.NOT_KNOWN, known=new)
+    assert await backend.find("1") is None
 
 
 async def test_a_replaced_record_tells_what_is_new(backend: Backend) -> None:

@@ -34,13 +34,14 @@ from fhircast_hub.backends.base import (
     topic_of,
 )
 from fhircast_hub.backends.redis import RedisBackend, Server, keys
+from fhircast_hub.backends.redis.hearing import Hearing
 from fhircast_hub.protocol.channel_state import CloseReason
 from fhircast_hub.protocol.errors import LimitReached, Unavailable
 from fhircast_hub.protocol.subscription import Subscription
 from redis_server import RedisServer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
     from fhircast_hub.protocol.messages import EventNotification
@@ -56,6 +57,7 @@ class Start(Protocol):
 
 _TIMEOUT_SECONDS = 0.5
 _AWAY_SECONDS = 0.3
+_HOLD_SECONDS = 0.3
 _DEADLINE_SECONDS = 20
 
 
@@ -64,6 +66,7 @@ class Ear:
 
     def __init__(self) -> None:
         self.heard: list[Envelope] = []
+        self.holds: list[Subscription] = []
         self._has_heard = asyncio.Event()
 
     def take(self, envelope: Envelope) -> None:
@@ -72,6 +75,9 @@ class Ear:
 
     def has_channels(self, topic: str) -> bool:
         return True
+
+    def joined(self) -> Iterator[Subscription]:
+        return iter(self.holds)
 
     @property
     def revisions(self) -> list[int]:
@@ -284,7 +290,7 @@ async def test_expiry_leaves_no_key(redis_server: RedisServer, start: Start) -> 
     await node.replace(subscription(lives=30), announce=False)
     with redis_server.client() as client:
         lives = {it: client.pttl(it) for it in client.scan_iter()}
-        assert len(lives) == 7
+        assert len(lives) == 8
         assert all(it > 0 for it in lives.values()), lives
         await node.expire(after(30))
         await node.expire(after(40))
@@ -548,10 +554,12 @@ async def test_it_ends_while_it_waits_for_a_sign(own_redis: RedisServer) -> None
     node = RedisBackend(Server(own_redis.url, _TIMEOUT_SECONDS), BackendLimits())
     serving = asyncio.create_task(node.run())
     await eventually_available(node)
+    hearing = node._hearing
+    assert isinstance(hearing, Hearing)
     own_redis.pause()
     try:
         async with asyncio.timeout(_DEADLINE_SECONDS):
-            while not node._hearing._pongs:  # noqa: ASYNC110 - it tells nobody
+            while not hearing._pongs:  # noqa: ASYNC110 - it tells nobody
                 await asyncio.sleep(0.01)
             serving.cancel()
             with pytest.raises(asyncio.CancelledError):
@@ -573,3 +581,53 @@ async def test_an_expired_record_that_cannot_be_read_holds_up_nobody(
     await node.expire(after(2))
     with redis_server.client() as client:
         assert client.hlen(keys.of_topic(TOPIC).records) == 0
+
+
+async def test_who_is_held_nowhere_is_lost_and_that_is_told_once(
+    redis_server: RedisServer, start: Start
+) -> None:
+    """SYNC-06, guarantee 4: of what was connected; who has not connected yet waits for that."""
+    nodes = [start(redis_server, hold_seconds=_HOLD_SECONDS) for _ in range(2)]
+    ears = [await listening(it) for it in nodes]
+    await nodes[0].make_topic(TOPIC, "v0", now=NOON)
+    waiting, held, lost = (subscription(it) for it in ("waiting", "held", "lost"))
+    for it in (waiting, held, lost):
+        await nodes[0].add(it)
+    for it in (held, lost):
+        assert await nodes[0].replace(it, announce=False)
+    ears[1].holds = [held]
+    told: list[Subscription] = []
+    async with asyncio.timeout(_DEADLINE_SECONDS):
+        while not told:
+            for node in nodes:
+                told += await node.expire(NOON)
+    for node in nodes:
+        told += await node.expire(NOON)
+    assert told == [lost]
+    assert await nodes[1].of_topic(TOPIC) == (waiting, held)
+    ended = SubscriptionEnded(TOPIC, "lost", CloseReason.NOT_KNOWN)
+    for ear, moves in zip(ears, (0, 2), strict=True):  # of its own moves nobody is told
+        assert (await ear.until(moves + 1))[moves:] == [ended]
+
+
+async def test_after_a_break_subscribers_have_time_to_come_back(
+    own_redis: RedisServer, start: Start
+) -> None:
+    """D-45: while Redis is away nobody can say that it holds anything."""
+    node = start(own_redis, hold_seconds=_HOLD_SECONDS)
+    await listening(node)
+    await node.make_topic(TOPIC, "v0", now=NOON)
+    await node.add(subscription())
+    assert await node.replace(subscription(), announce=False)
+    with own_redis.client() as client:
+        for bucket in keys.ALL_BUCKETS:
+            for member in client.zrange(bucket.held, 0, -1):
+                client.zadd(bucket.held, {member: 1}, xx=True)
+        epoch = node._commands.epoch
+        client.client_kill_filter(_type="normal", skipme=True)
+    async with asyncio.timeout(_DEADLINE_SECONDS):
+        while node._commands.epoch == epoch:  # noqa: ASYNC110 - it tells nobody
+            await asyncio.sleep(0.01)
+    await eventually_available(node)
+    assert await node.expire(NOON) == []
+    assert await node.replace(subscription(), announce=False)  # it is back

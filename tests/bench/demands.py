@@ -72,7 +72,7 @@ def verdicts(rows_of: Mapping[str, Sequence[Row]]) -> list[Verdict]:
         name: [row for row in rows if not {"failed", "missing_tool"} & row.keys()]
         for name, rows in rows_of.items()
     }
-    bounds = [it.judge(ran.get(it.scenario, [])) for it in (*_BOUNDS, *_SHARED)]
+    bounds = [it.judge(ran.get(it.scenario, [])) for it in (*_BOUNDS, *_SHARED, *_NODES)]
     return [*bounds, *_stalled(ran.get("stalled", [])), *_soak(ran.get("soak", []))]
 
 
@@ -187,6 +187,28 @@ _SHARED = (
     ),
     _Bound(
         "shared", "Redis: CPU an event where it is only received", _receiving, " µs", at_most=25
+    ),
+)
+
+
+def _uninvolved(rows: Rows) -> float:
+    """What an event costs a hub without subscribers of its topic, of what it costs one with all."""
+    held = [row["hubs_cpu_us"] for row in rows if row["server"] == "held by 1"]
+    return median_of([{"it": third / second} for _, second, third in held], "it")
+
+
+_NODES = (
+    _Bound(
+        "nodes",
+        "an event at a hub without subscribers of its topic, of that at one with all",
+        _uninvolved,
+        at_most=0.02,
+    ),
+    _Bound(
+        "nodes",
+        "3 hubs: events per CPU second of the busiest, of that of one hub",
+        lambda rows: median_ratio(rows, "busiest_cpu_us", "1 hub", "3 hubs, topics together"),
+        at_least=1.5,
     ),
 )
 

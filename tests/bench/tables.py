@@ -152,6 +152,27 @@ def shared(rows: Rows) -> str:
     return table(("sessions", "CPU µs an event", "events/s", "last delivery p50 µs"), lines)
 
 
+def nodes(rows: Rows) -> str:
+    """What an event costs each of the hubs that share sessions."""
+    most = max(len(row["hubs_cpu_us"]) for row in rows)
+    one = median_of([row for row in rows if row["server"] == "1 hub"], "busiest_cpu_us")
+    lines = []
+    for way, own in _by(rows, "server").items():
+        hubs = [
+            _figure(median_of([{"it": row["hubs_cpu_us"][place]} for row in own], "it"))
+            for place in range(len(own[0]["hubs_cpu_us"]))
+        ]
+        busiest = median_of(own, "busiest_cpu_us")
+        figures = [median_of(own, name) for name in ("sum_cpu_us", "redis_cpu_us")]
+        paces = [_count(1e6 / busiest), _figure(one / busiest)]
+        lost = _count(sum(row["missing"] for row in own))
+        hubs += [""] * (most - len(hubs))
+        lines.append([way, *hubs, *map(_figure, figures), *paces, lost])
+    head = ("subscribers", *(f"hub {it}" for it in range(1, most + 1)), "all hubs", "Redis")
+    more = ("events per CPU second of the busiest hub", "x one hub", "lost")
+    return table((*head, *more), lines)
+
+
 def soak(row: Row) -> str:
     """What lived in the hub before, at work and after."""
     names = [it for it in row["before"] if it != "rss_kib"]

@@ -102,3 +102,22 @@ def test_what_redis_costs_beyond_memory_is_counted_round_by_round() -> None:
     assert (found.measured, found.holds) == ("60 µs", False)
     found = verdict("Redis: CPU an event where it is only received", shared=rows)
     assert (found.measured, found.holds) == ("40 µs", False)
+
+
+def nodes(uninvolved: float) -> list[Row]:
+    by_one = {"server": "held by 1", "round": 1, "hubs_cpu_us": [90.0, 200.0, uninvolved]}
+    paces = {"1 hub": 300.0, "3 hubs, topics together": 150.0}
+    more = [{"server": it, "round": 1, "busiest_cpu_us": us} for it, us in paces.items()]
+    return [by_one, *more]
+
+
+@pytest.mark.parametrize(("uninvolved", "holds"), [(4.0, True), (4.1, False)])
+def test_a_hub_that_holds_no_subscriber_does_nothing_for_an_event(
+    uninvolved: float, *, holds: bool
+) -> None:
+    assert verdict("an event at a hub without", nodes=nodes(uninvolved)).holds is holds
+
+
+def test_three_hubs_do_more_than_one() -> None:
+    found = verdict("3 hubs", nodes=nodes(1.0))
+    assert (found.measured, found.holds) == ("2", True)

@@ -53,6 +53,15 @@ def test_what_failed_or_was_missing_is_said() -> None:
     assert "not measured: node (node is not installed)" in text
 
 
+def test_each_hub_that_shares_sessions_has_a_figure() -> None:
+    common = {"round": 1, "redis_cpu_us": 20.0, "missing": 0}
+    one = {"server": "1 hub", "hubs_cpu_us": [400.0], "sum_cpu_us": 400, "busiest_cpu_us": 400}
+    two = {"server": "2 hubs", "hubs_cpu_us": [250, 200], "sum_cpu_us": 450, "busiest_cpu_us": 250}
+    text = page({"nodes": {**FACTS, "rows": [common | one, common | two]}}, LABELS)
+    assert "| 1 hub | 400 |  | 400 | 20 | 2,500 | 1 | 0 |" in text
+    assert "| 2 hubs | 250 | 200 | 450 | 20 | 4,000 | 1.6 | 0 |" in text
+
+
 def test_only_plots_that_are_there_are_shown() -> None:
     assert "latency-S2.svg" not in page(measured(run("hub")), LABELS)
     assert "latency-S2.svg" in page(measured(run("hub")), LABELS, {"latency-S2"})

@@ -71,6 +71,18 @@ by then what the hub remembers of each topic has reached its bound.
 one on Redis, and two on Redis: publishers at one, all subscribers at the other, which is measured.
 With Redis, no event takes the short way in front of ASGI.
 """,
+    "nodes": """## Hubs that share sessions
+
+60 topics x 6 subscribers, 24 connections post; CPU µs an event at each hub. In the first part all
+requests come to hub 1, and each topic has its subscribers at hub 2, at hubs 2 and 3, or at all:
+what an event costs grows with the hubs that hold its subscribers, and one that holds none of them
+does nothing for it. In the second part requests come to all hubs by turns, the worst for a topic:
+whoever takes one has to read what another hub committed before. Topics are together if all
+subscribers of one are at one hub. All hubs have one CPU here, so this is CPU time and no
+throughput: the pace is what the busiest hub could do with a core of its own. `python
+tests/bench/run.py --only nodes` measures it again, `python tests/scaling.py --costs
+docs/performance.json` hands it to `fhircast plan`.
+""",
     "profile": """## Where the time goes under S2
 
 Samples of the hub's stack. C code counts for the file that calls it.

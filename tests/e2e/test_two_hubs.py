@@ -1,4 +1,4 @@
-"""Two hubs on one Redis, seen from outside: one session, whichever of them is asked."""
+"""Two hubs on one Redis, or one cluster: one session, whichever of them is asked."""
 
 from __future__ import annotations
 
@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 
     from fhircast_conformance.wire import Socket
     from hub_server import RunningHub, StartHub
+    from redis_cluster import RedisCluster
     from redis_server import RedisServer
+
+    Store = RedisServer | RedisCluster
 
 _DEADLINE_SECONDS = 20
 
@@ -37,7 +40,7 @@ def at(hub: RunningHub, endpoint: str) -> str:
     return f"ws://{urlsplit(hub.url).netloc}{urlsplit(endpoint).path}"
 
 
-async def two(start_hub: StartHub, server: RedisServer, **settings: str) -> list[RunningHub]:
+async def two(start_hub: StartHub, server: Store, **settings: str) -> list[RunningHub]:
     return [await start_hub(backend=server.url, **settings) for _ in range(2)]
 
 
@@ -56,7 +59,7 @@ async def ids(socket: Socket, count: int) -> list[str]:
 
 
 @asynccontextmanager
-async def served(server: RedisServer) -> AsyncIterator[tuple[Wire, asyncio.subprocess.Process]]:
+async def served(server: Store) -> AsyncIterator[tuple[Wire, asyncio.subprocess.Process]]:
     """Run `fhircast serve`; yield a client of it and the process."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-u", "-m", "fhircast_hub", "serve", "--port", "0"),
@@ -84,9 +87,9 @@ async def ready(wire: Wire) -> None:
             await asyncio.sleep(0.02)
 
 
-async def test_two_processes_serve_one_session(redis_server: RedisServer) -> None:
+async def test_two_processes_serve_one_session(store: Store) -> None:
     """Guarantees 1 and 2: subscribed at one, published at the other, read at both; one leaves."""
-    async with served(redis_server) as (one, process), served(redis_server) as (other, _):
+    async with served(store) as (one, process), served(store) as (other, _):
         socket = await one.join(TOPIC, ALL_EVENTS)
         opened = open_request()
         version = (await other.post(opened)).json()["context.versionId"]
@@ -106,9 +109,9 @@ async def test_two_processes_serve_one_session(redis_server: RedisServer) -> Non
         assert (await again.followed())["id"] == opened["id"]
 
 
-async def test_all_see_the_same_order(start_hub: StartHub, redis_server: RedisServer) -> None:
+async def test_all_see_the_same_order(start_hub: StartHub, store: Store) -> None:
     """Guarantee 2: two publishers at two hubs; one chain of versions, and one order at both."""
-    hubs = await two(start_hub, redis_server)
+    hubs = await two(start_hub, store)
     sockets = [await it.wire.join(TOPIC, ALL_EVENTS) for it in hubs]
 
     async def publish(hub: RunningHub) -> None:
@@ -121,11 +124,9 @@ async def test_all_see_the_same_order(start_hub: StartHub, redis_server: RedisSe
     assert len(set(seen[0])) == 41
 
 
-async def test_an_endpoint_is_good_at_every_hub(
-    start_hub: StartHub, redis_server: RedisServer
-) -> None:
+async def test_an_endpoint_is_good_at_every_hub(start_hub: StartHub, store: Store) -> None:
     """D-44: who joins elsewhere takes the endpoint along, and the first hub ends nothing."""
-    one, other = await two(start_hub, redis_server, reconnect_grace_seconds="0.2")
+    one, other = await two(start_hub, store, reconnect_grace_seconds="0.2")
     first = await one.wire.join(TOPIC, ALL_EVENTS)
     (version,) = await accepted(one, open_request())
     await first.followed()
@@ -146,22 +147,18 @@ async def test_an_endpoint_is_good_at_every_hub(
     assert await ids(third, 1) == [sent["id"]]
 
 
-async def test_an_unsubscribe_elsewhere_ends_the_socket(
-    start_hub: StartHub, redis_server: RedisServer
-) -> None:
+async def test_an_unsubscribe_elsewhere_ends_the_socket(start_hub: StartHub, store: Store) -> None:
     """UNS-03: a denial and a close, at whichever hub the socket is."""
-    one, other = await two(start_hub, redis_server)
+    one, other = await two(start_hub, store)
     socket = await one.wire.join(TOPIC, ALL_EVENTS)
     answer = await other.wire.unsubscribe(TOPIC, socket.endpoint)
     assert answer.status_code == 202, answer.text
     assert await denied_and_closed(socket) == ("unsubscribed", 1000)
 
 
-async def test_a_retry_elsewhere_is_the_same_event(
-    start_hub: StartHub, redis_server: RedisServer
-) -> None:
+async def test_a_retry_elsewhere_is_the_same_event(start_hub: StartHub, store: Store) -> None:
     """D-28: an id is recognised wherever it comes again, and a close is closed everywhere."""
-    one, other = await two(start_hub, redis_server)
+    one, other = await two(start_hub, store)
     socket = await one.wire.join(TOPIC, ALL_EVENTS)
     sent, closed = open_request(), close_request()
     assert await accepted(one, sent) == await accepted(other, sent)
@@ -195,10 +192,10 @@ async def test_redis_goes_and_comes_back(start_hub: StartHub, own_redis: RedisSe
 
 @pytest.mark.parametrize("count", [40])
 async def test_updates_from_two_hubs_lose_nothing(
-    start_hub: StartHub, redis_server: RedisServer, count: int
+    start_hub: StartHub, store: Store, count: int
 ) -> None:
     """CONT-03, guarantee 2: who is late by a version is refused, reads again and comes back."""
-    hubs = await two(start_hub, redis_server)
+    hubs = await two(start_hub, store)
     await hubs[0].wire.join(TOPIC, ALL_EVENTS)
     await accepted(hubs[0], open_request())
 

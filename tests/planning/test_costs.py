@@ -62,6 +62,36 @@ def test_what_was_not_measured_stays_and_says_where_it_is_from() -> None:
     assert "two cores" in costs.source
 
 
+def nodes(*by_one: float, by_three: tuple[float, ...]) -> dict[str, Any]:
+    """Figures of an event at each hub: with the subscribers at one of them, and at all three."""
+    return rows(
+        *[
+            {
+                "server": server,
+                "hubs_cpu_us": list(each),
+                "sum_cpu_us": sum(each),
+                "redis_cpu_us": 20.0,
+            }
+            for server, each in (("held by 1", by_one), ("held by 3", by_three))
+        ]
+    )
+
+
+def test_what_sharing_costs_comes_from_hubs_that_share() -> None:
+    """An event in memory is 100; two more hubs with subscribers cost 60 more."""
+    figures = measured() | {"nodes": nodes(150, 200, 0, by_three=(190, 110, 110))}
+    costs = unit_costs_from(figures, shipped_costs())
+    unit = costs.unit
+    assert (unit.publish_us, unit.receive_us, unit.redis_us) == (50, 30, 20)
+    assert "nodes" in costs.sources["receive_us"]
+
+
+def test_hubs_that_cost_less_the_more_there_are_were_measured_badly() -> None:
+    figures = measured() | {"nodes": nodes(150, 200, 0, by_three=(140, 90, 90))}
+    with pytest.raises(BadCosts, match="nodes"):
+        unit_costs_from(figures, shipped_costs())
+
+
 @pytest.mark.parametrize("missing", ["S2", "S3", "idle", "storm"])
 def test_a_scenario_that_was_not_measured_is_named(missing: str) -> None:
     figures = measured()

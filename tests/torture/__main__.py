@@ -12,6 +12,7 @@ from pathlib import Path
 from torture.checks import violations
 from torture.report import page, result
 from torture.run import Torture
+from torture.schedule import Mix
 from torture.settings import ANNOUNCED_WITHIN_SECONDS, Options
 
 
@@ -25,12 +26,18 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=usual.seed, help="of the schedule of faults")
     parser.add_argument("--nodes", type=int, default=usual.nodes, help="hubs")
     parser.add_argument("--topics", type=int, default=usual.topics, help="sessions")
+    parser.add_argument(
+        "--mix",
+        default=usual.mix.value,
+        choices=[it.value for it in Mix],
+        help="all faults alike, or mostly kills of hubs and Redis",
+    )
     parser.add_argument("--page", type=Path, help="write the result there, as Markdown")
     parser.add_argument("--keep", type=Path, help="a folder for what hubs and Redis write")
     given = parser.parse_args()
     if given.seconds <= 0 or min(given.nodes, given.topics) < 1:
         parser.error("--seconds, --nodes and --topics: allowed is what is above 0")
-    options = Options(given.seconds, given.seed, given.nodes, given.topics)
+    options = Options(given.seconds, given.seed, given.nodes, given.topics, mix=Mix(given.mix))
     print(f"torture: {options}", flush=True)
     start = time.monotonic()
     with tempfile.TemporaryDirectory() as made:

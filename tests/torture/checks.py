@@ -29,6 +29,24 @@ class Violation:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """An event under way to a subscriber.
+
+    Attributes:
+        event_id: Of the event.
+        connection: To whom.
+        start: When it was committed, at the latest.
+        end: When it came, or the connection ended: then the subscriber knows that something may be
+            missing. inf if neither did.
+    """
+
+    event_id: str
+    connection: Connection
+    start: float
+    end: float
+
+
 def violations(log: Log, announced_within: float) -> list[Violation]:
     """Return all that the log holds against the hubs.
 
@@ -152,6 +170,16 @@ def _chain(connection: Connection, live: list[Frame]) -> Iterator[Violation]:
 
 def _announced(log: Log, topic: str, within: float) -> Iterator[Violation]:
     """Who is connected gets what is committed, or is told that it lost something, in time."""
+    for it in waits(log, topic):
+        allowed = within + _stopped(log, it.connection, it.start, it.start + within)
+        if it.end > it.start + allowed:
+            late = "never" if it.end == inf else f"{it.end - it.start:.1f} s later"
+            text = f"{it.event_id} came, or its loss was told, {late} to {_who(it.connection)}"
+            yield Violation("announced", text)
+
+
+def waits(log: Log, topic: str) -> Iterator[Wait]:
+    """Return for how long each event was under way to each who was connected when it was sent."""
     committed: dict[str, float] = {}
     for request in log.requests.values():
         if request.topic == topic and request.is_accepted:
@@ -166,12 +194,9 @@ def _announced(log: Log, topic: str, within: float) -> Iterator[Violation]:
         for event_id, at in committed.items():
             if log.requests[event_id].sent_at[0] <= connection.confirmed_at:
                 continue
-            until = at + within + _stopped(log, connection, at, at + within)
             end = min(came.get(event_id, inf), connection.closed_at)
-            if end > until:
-                late = "never" if end == inf else f"{end - at:.1f} s later"
-                text = f"{event_id} came, or its loss was told, {late} to {_who(connection)}"
-                yield Violation("announced", text)
+            if end > at:
+                yield Wait(event_id, connection, at, end)
 
 
 def _stopped(log: Log, connection: Connection, start: float, end: float) -> float:

@@ -29,16 +29,23 @@ _NO_BUGS = {"Unavailable", "ConnectionError"}
 class Node:
     """One hub.
 
+    Args:
+        number: Which.
+        folder: For its log.
+        redis_port: Where Redis is.
+        settings: Variables for it, beyond what all hubs here get.
+
     Attributes:
         number: Which.
         proxy: Its way to Redis.
         port: Of the hub, the same after a restart.
     """
 
-    def __init__(self, number: int, folder: Path, redis_port: int) -> None:
+    def __init__(self, number: int, folder: Path, redis_port: int, **settings: str) -> None:
         self.number = number
         self.proxy = Proxy(redis_port)
         self.port = free_port()
+        self._settings = settings
         self._log = folder / f"hub-{number}.log"
         self._process: asyncio.subprocess.Process | None = None
 
@@ -59,7 +66,7 @@ class Node:
             self._process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "fhircast_hub", "serve"),
                 *("--port", str(self.port), "--backend", backend),
-                env={**environment, **HUB},
+                env={**environment, **HUB, **self._settings},
                 stdout=log,
                 stderr=log,
             )

@@ -6,8 +6,11 @@ import os
 import platform
 from collections import Counter
 from datetime import UTC, datetime
+from itertools import pairwise
+from math import inf
 from typing import TYPE_CHECKING
 
+from torture.checks import waits
 from torture.schedule import Kind
 from torture.settings import (
     ANNOUNCED_WITHIN_SECONDS,
@@ -20,6 +23,20 @@ from torture.settings import (
 if TYPE_CHECKING:
     from torture.checks import Violation
     from torture.log import Log
+
+
+def longest(log: Log) -> dict[str, float]:
+    """Return for how long subscribers were not in sync, at most, in seconds, by name."""
+    behind = [it.end - it.start for topic in log.topics for it in waits(log, topic)]
+    away = []
+    for who in {it.subscriber for it in log.connections}:
+        own = [it for it in log.connections if it.subscriber == who]
+        good = [it for it in own if it.confirmed_at < inf]
+        away += [after.confirmed_at - before.closed_at for before, after in pairwise(good)]
+    return {
+        "behind while connected (an event under way)": max(behind, default=0),
+        "without a confirmed connection, and knew it": max(away, default=0),
+    }
 
 
 def figures(log: Log) -> dict[str, int]:
@@ -46,6 +63,7 @@ def figures(log: Log) -> dict[str, int]:
 def result(log: Log, found: list[Violation]) -> str:
     """Return figures and violations, for a terminal."""
     lines = [f"  {name}: {count}" for name, count in figures(log).items()]
+    lines += [f"  longest that one was {name}: {it:.1f} s" for name, it in longest(log).items()]
     lines += [f"  VIOLATION ({it.rule}): {it.text}" for it in found]
     return "\n".join([*lines, f"  violations: {len(found)}"])
 
@@ -56,9 +74,10 @@ def page(log: Log, found: list[Violation], options: Options, seconds: float) -> 
     python = platform.python_version()
     command = (
         f"make torture SECONDS={options.seconds:g} SEED={options.seed} "
-        f"NODES={options.nodes} TOPICS={options.topics}"
+        f"NODES={options.nodes} TOPICS={options.topics} MIX={options.mix.value}"
     )
     rows = [f"| {name} | {count} |" for name, count in figures(log).items()]
+    rows += [f"| longest that one was {name} | {it:.1f} s |" for name, it in longest(log).items()]
     told = [f"- {it.rule}: {it.text}" for it in found] or ["None."]
     return _PAGE.format(
         command=command,

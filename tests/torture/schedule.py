@@ -21,6 +21,13 @@ class Kind(Enum):
     DROP_SOCKETS = "subscribers' connections break"
 
 
+class Mix(Enum):
+    """Which faults a run prefers."""
+
+    ALL = "all"
+    KILLS = "kills"
+
+
 _WEIGHTS = {
     Kind.KILL_NODE: 6,
     Kind.KILL_REDIS: 6,
@@ -31,6 +38,11 @@ _WEIGHTS = {
     Kind.HANG_HALF: 2,
     Kind.SLOW_NODE: 2,
     Kind.DROP_SOCKETS: 6,
+}
+
+_WEIGHTS_OF = {
+    Mix.ALL: _WEIGHTS,
+    Mix.KILLS: {**_WEIGHTS, Kind.KILL_NODE: 30, Kind.KILL_REDIS: 8},
 }
 
 _LASTS = {
@@ -49,7 +61,7 @@ _LASTS = {
 _REST_SECONDS = {Kind.KILL_NODE: 2.0, Kind.KILL_REDIS: 1.5}
 """For which the same one is left alone afterwards: it has to come up."""
 
-_PAUSE_SECONDS = 0.2, 1.6
+_PAUSE_SECONDS = {Mix.ALL: (0.2, 1.6), Mix.KILLS: (0.2, 1.0)}
 
 REDIS = -1
 
@@ -73,14 +85,15 @@ class Fault:
     salt: int
 
 
-def schedule(seed: int, seconds: float, nodes: int) -> list[Fault]:
+def schedule(seed: int, seconds: float, nodes: int, mix: Mix = Mix.ALL) -> list[Fault]:
     """Return the faults of a run: the same for the same arguments, and none twice at one place."""
     chance = Random(seed)
     is_free_at = dict.fromkeys([REDIS, *range(nodes)], 0.0)
     faults = []
-    at = chance.uniform(*_PAUSE_SECONDS)
+    pause, weights = _PAUSE_SECONDS[mix], _WEIGHTS_OF[mix]
+    at = chance.uniform(*pause)
     while at < seconds:
-        kind = chance.choices(list(_WEIGHTS), list(_WEIGHTS.values()))[0]
+        kind = chance.choices(list(weights), list(weights.values()))[0]
         lasts = round(chance.uniform(*_LASTS[kind]), 3)
         hits_node = kind not in {Kind.KILL_REDIS, Kind.DROP_SOCKETS}
         node = chance.randrange(nodes) if hits_node else REDIS
@@ -89,5 +102,5 @@ def schedule(seed: int, seconds: float, nodes: int) -> list[Fault]:
             faults.append(Fault(round(at, 3), kind, node, lasts, salt))
             if kind is not Kind.DROP_SOCKETS:
                 is_free_at[node] = at + lasts + _REST_SECONDS.get(kind, 0.3)
-        at += chance.uniform(*_PAUSE_SECONDS)
+        at += chance.uniform(*pause)
     return faults

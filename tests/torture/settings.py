@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from torture.schedule import Mix
+
 REDIS_TIMEOUT_SECONDS = 0.5
 REDIS_AWAY_SECONDS = 1.0
 
 HUB = {
     "FHIRCAST_REDIS_TIMEOUT_SECONDS": str(REDIS_TIMEOUT_SECONDS),
     "FHIRCAST_REDIS_AWAY_SECONDS": str(REDIS_AWAY_SECONDS),
+    "FHIRCAST_REDIS_HOLD_SECONDS": "6",
     "FHIRCAST_RECONNECT_GRACE_SECONDS": "3",
     "FHIRCAST_ENDPOINT_UNUSED_SECONDS": "5",
     "FHIRCAST_TOPIC_IDLE_SECONDS": "6",
@@ -44,6 +47,7 @@ class Options:
         topics: Sessions.
         subscribers: Of each session.
         publishers: Of each session.
+        mix: Which faults are preferred.
     """
 
     seconds: float = 60
@@ -52,3 +56,4 @@ class Options:
     topics: int = 3
     subscribers: int = 4
     publishers: int = 3
+    mix: Mix = Mix.ALL

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from torture.schedule import REDIS, Kind, schedule
+from collections import Counter
+
+from torture.schedule import REDIS, Kind, Mix, schedule
+
+
+def test_kills_come_often_if_they_are_preferred() -> None:
+    faults = Counter(it.kind for it in schedule(1, 600, 5, Mix.KILLS))
+    assert faults[Kind.KILL_NODE] > 200
+    assert faults[Kind.KILL_REDIS] > 50
+    assert set(faults) == set(Kind)
 
 
 def test_the_same_seed_makes_the_same_schedule() -> None:

@@ -223,6 +223,39 @@ async def test_who_comes_back_within_the_grace_gets_what_it_did_not_answer(hub: 
     assert second.reason is None
 
 
+async def test_a_second_socket_is_not_closed_for_the_first(
+    hub: Hub, memory: WaitingBackend
+) -> None:
+    """D-44: whoever came last stays, though the first was still being brought up to date."""
+    record = await admitted(hub)
+    first, second = Inbox(), Inbox()
+    link = hub.attach(record, first)
+    again = await hub.admit(record)
+    assert again is not None
+    assert hub.attach(again, second) is link
+    await asyncio.gather(hub.bring_up_to_date(link, record), hub.bring_up_to_date(link, again))
+    assert (first.told, first.reason) == ([], CloseReason.REPLACED)
+    assert (second.told, second.reason) == (["subscribe"], None)
+
+
+async def test_who_went_elsewhere_is_not_ended_by_where_it_was(
+    hub: Hub, memory: WaitingBackend
+) -> None:
+    """D-45, guarantee 3: a process that has not heard of the move may think it is lost."""
+    record = await admitted(hub)
+    inbox = Inbox()
+    link = await hub.join(record, inbox)
+    assert link is not None
+    kept = await memory.find(record.endpoint_id)
+    assert kept is not None
+    elsewhere = replace(kept, lease_seconds=kept.lease_seconds - 1)
+    assert await memory.replace(elsewhere, announce=False, known=kept)
+    hub.flooded(link)  # it ends for whatever reason
+    await hub.settle()
+    assert inbox.reason is not None
+    assert await memory.find(record.endpoint_id) == elsewhere
+
+
 @pytest.mark.parametrize(
     ("told", "frames", "reason"),
     [

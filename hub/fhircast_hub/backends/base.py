@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import datetime
 
     from fhircast_hub.protocol.channel_state import CloseReason
@@ -110,6 +111,8 @@ class BackendLimits:
         max_subscriptions_per_holder: Subscriptions of one subject, 0 for any number.
         max_topics_per_holder: Sessions made by one subject, 0 for any number.
         topic_idle_seconds: Life of a session after its last subscription (D-40).
+        hold_seconds: How long a subscription that was connected may be without a process that holds
+            its connection, where several share sessions.
     """
 
     max_topics: int = 10_000
@@ -117,6 +120,7 @@ class BackendLimits:
     max_subscriptions_per_holder: int = 0
     max_topics_per_holder: int = 0
     topic_idle_seconds: float = 600
+    hold_seconds: float = 60
 
 
 class Listener(Protocol):
@@ -128,6 +132,10 @@ class Listener(Protocol):
 
     def has_channels(self, topic: str) -> bool:
         """Tell whether this process has channels of a topic."""
+        ...
+
+    def joined(self) -> Iterator[Subscription]:
+        """Return the subscriptions whose channels are at this process."""
         ...
 
 
@@ -248,16 +256,30 @@ class Backend(Protocol):
         """Return the subscriptions of a topic."""
         ...
 
-    async def end(self, endpoint_id: str, reason: CloseReason) -> bool:
-        """Forget a subscription and announce its end; tell whether it was there."""
+    async def end(
+        self, endpoint_id: str, reason: CloseReason, *, known: Subscription | None = None
+    ) -> bool:
+        """Forget a subscription and announce its end; tell whether it was there.
+
+        Args:
+            endpoint_id: Of the subscription.
+            reason: With which its socket is closed, wherever it is.
+            known: The record that is to end; any if None.
+        """
         ...
 
-    async def expire(self, now: datetime) -> None:
+    async def expire(self, now: datetime) -> list[Subscription]:
         """Forget records and sessions whose time is over; announce the ends of records.
+
+        That also ends subscriptions that were connected and whose process is no more, or let them
+        go, if they do not come back in time.
 
         Args:
             now: Aware UTC; the time of this process. One that shares its sessions may have a
                 clock that differs from the others': it tells how long, not when.
+
+        Returns:
+            The subscriptions that were lost with their process: nobody else tells of them.
         """
         ...
 

@@ -136,17 +136,21 @@ class MemoryBackend:
         known = self._topics.get(topic)
         return tuple(known.subscriptions.values()) if known else ()
 
-    async def end(self, endpoint_id: str, reason: CloseReason) -> bool:
+    async def end(
+        self, endpoint_id: str, reason: CloseReason, *, known: Subscription | None = None
+    ) -> bool:
         """See `Backend.end`."""
         topic = self._topic_of.get(endpoint_id)
         if topic is None:
+            return False
+        if known not in (None, self._topics[topic].subscriptions[endpoint_id]):
             return False
         self._forget(self._topics[topic], endpoint_id)
         self._publish(SubscriptionEnded(topic, endpoint_id, reason))
         return True
 
-    async def expire(self, now: datetime) -> None:
-        """See `Backend.expire`."""
+    async def expire(self, now: datetime) -> list[Subscription]:
+        """See `Backend.expire`: whoever was connected is held by this process, as long as it is."""
         idle = timedelta(seconds=self._limits.topic_idle_seconds)
         for topic, known in list(self._topics.items()):
             for endpoint_id, subscription in list(known.subscriptions.items()):
@@ -160,6 +164,7 @@ class MemoryBackend:
             elif known.idle_since + idle <= now:
                 del self._topics[topic]
                 _count_down(self._held_topics, known.holder)
+        return []
 
     async def close(self) -> None:
         """See `Backend.close`."""

@@ -75,6 +75,9 @@ class Settings:
     redis_away_seconds: float = _seconds(
         10, "How long Redis may be away before subscribers are told to connect again.", least=0.05
     )
+    redis_hold_seconds: float = _seconds(
+        60, "How long a subscriber may be without a hub before the others are told.", least=0.5
+    )
     auth: str = _choice("none", "How callers prove who they are.", "none", "jwt", "introspection")
     allow_insecure: bool = _setting(
         False, "Allow auth none, and http, on an address that is not loopback.", kind="switch"

@@ -129,7 +129,8 @@ def unit_costs_from(performance: Mapping[str, Any], others: Costs) -> Costs:
 
     An event costs a fixed part and a part for each subscriber. `S2` (few subscribers in each
     topic) and `S3` (many in one) are two equations for the two; `storm` has the cost of joining,
-    `idle` the memory of a subscriber.
+    `idle` the memory of a subscriber. `nodes`, if it was measured, has what sharing costs: the same
+    subscribers at one hub and at three, so that the difference is two more that receive.
 
     Args:
         performance: Scenarios with `rows`; those of our hub have `"server": "hub"`.
@@ -151,6 +152,7 @@ def unit_costs_from(performance: Mapping[str, Any], others: Costs) -> Costs:
         "subscription_kib": (_median(idle, "pss_kib_each"), "idle, a token each, PSS"),
         "process_mib": (_median(idle, "pss_kib_before") / 1024, "idle, before it"),
     }
+    measured |= _shared_costs(performance, event)
     values = {name: round(value, 2) for name, (value, _) in measured.items()}
     about = performance["S2"]
     where = ", ".join(str(about[key]) for key in ("machine", "at", "commit") if key in about)
@@ -160,6 +162,27 @@ def unit_costs_from(performance: Mapping[str, Any], others: Costs) -> Costs:
         f"this hub, measured ({where}); what stands beside it says so",
         {**others.sources, **sources},
     )
+
+
+def _shared_costs(performance: Mapping[str, Any], event_us: float) -> dict[str, tuple[float, str]]:
+    """Return what an event costs on top with several processes, nothing if it was not measured.
+
+    Raises:
+        BadCosts: More processes that receive cost less.
+    """
+    rows = [it for it in performance.get("nodes", {}).get("rows", ()) if "hubs_cpu_us" in it]
+    one, three = ([it for it in rows if it["server"] == f"held by {held}"] for held in (1, 3))
+    if not one or not three:
+        return {}
+    receive = (_median(three, "sum_cpu_us") - _median(one, "sum_cpu_us")) / 2
+    publish = median(float(it["hubs_cpu_us"][0]) for it in one) - event_us
+    if receive < 0 or publish < 0:
+        raise BadCosts("nodes and S2 do not fit together: measure them again, in one run")
+    return {
+        "publish_us": (publish, "nodes: where it is requested, less an event in memory"),
+        "receive_us": (receive, "nodes: what more hubs with subscribers add"),
+        "redis_us": (_median(one, "redis_cpu_us"), "nodes: CPU of Redis"),
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -200,6 +200,7 @@ def _backend_limits(settings: Settings) -> BackendLimits:
         max_subscriptions_per_holder=settings.max_subscriptions_per_token * has_tokens,
         max_topics_per_holder=settings.max_topics_per_token * has_tokens,
         topic_idle_seconds=settings.topic_idle_seconds,
+        hold_seconds=settings.redis_hold_seconds,
     )
 
 

@@ -46,8 +46,9 @@ static void subscribe(struct connection *it) {
 
 static void upgrade(struct connection *it, const char *path) {
   char head[2048];
+  int place = opt.together ? it->topic : it->number % opt.subscribers;
   it->kind = UPGRADING;
-  it->fd = dial(opt.port);
+  it->fd = dial(port_of(&opt.sockets, place, opt.port));
   watch(it);
   int size = snprintf(head, sizeof head,
       "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"

@@ -6,9 +6,16 @@
 #include <stdint.h>
 
 /* ---- options.c ---- */
+struct ports {
+  int at[16], count;
+};
+
 struct options {
   int port;
   int through;             /* port of publishers; 0: the same */
+  struct ports sockets;    /* of hubs that share sessions: where subscribers connect; none: port */
+  struct ports posts;      /* the same for publishers; none: through */
+  int together;            /* 1: all subscribers of a topic connect at one of them */
   int topics, subscribers; /* per topic */
   int publishers;          /* connections that post */
   int events, warm;        /* the first `warm` events are not counted */
@@ -26,6 +33,7 @@ struct options {
 };
 extern struct options opt;
 void read_options(int argc, char **argv);
+int port_of(const struct ports *ports, int number, int otherwise);
 
 /* ---- wire.c: sockets, HTTP and WebSocket as far as they are needed here ---- */
 struct bytes {

@@ -12,7 +12,8 @@ static const struct { const char *name; int *value; } numbers[] = {
     {"--port", &opt.port},       {"--topics", &opt.topics},   {"--subscribers", &opt.subscribers},
     {"--publishers", &opt.publishers}, {"--events", &opt.events}, {"--warm", &opt.warm},
     {"--bytes", &opt.bytes},     {"--answers", &opt.answers}, {"--hot", &opt.hot},
-    {"--joiners", &opt.joiners}, {"--fresh", &opt.fresh}, {"--through", &opt.through}};
+    {"--joiners", &opt.joiners}, {"--fresh", &opt.fresh}, {"--through", &opt.through},
+    {"--together", &opt.together}};
 
 static void read_tokens(const char *path) {
   char line[16384];
@@ -33,12 +34,26 @@ static int read_number(const char *name, const char *value) {
   return 0;
 }
 
+static void read_ports(struct ports *to, const char *value) {
+  size_t most = sizeof to->at / sizeof *to->at;
+  for (to->count = 0; *value && (size_t)to->count < most; value += strcspn(value, ",")) {
+    value += *value == ',';
+    to->at[to->count++] = atoi(value);
+  }
+}
+
+int port_of(const struct ports *ports, int number, int otherwise) {
+  return ports->count ? ports->at[number % ports->count] : otherwise;
+}
+
 void read_options(int argc, char **argv) {
   for (int i = 1; i < argc; i += 2) {
     const char *name = argv[i], *value = i + 1 < argc ? argv[i + 1] : "";
     if (read_number(name, value)) continue;
     if (!strcmp(name, "--hub")) opt.hub = value;
     else if (!strcmp(name, "--prefix")) opt.prefix = value;
+    else if (!strcmp(name, "--sockets")) read_ports(&opt.sockets, value);
+    else if (!strcmp(name, "--posts")) read_ports(&opt.posts, value);
     else if (!strcmp(name, "--rate")) opt.rate = atof(value);
     else if (!strcmp(name, "--seconds")) opt.seconds = atof(value);
     else if (!strcmp(name, "--tokens")) read_tokens(value);

@@ -161,8 +161,8 @@ static double cpu_seconds(void) {
 static void connect_publishers(void) {
   publisher = cleared(opt.publishers, sizeof *publisher);
   for (int i = 0; i < opt.publishers; i++) {
-    publisher[i] = (struct connection){.fd = dial(opt.through ? opt.through : opt.port),
-                                       .kind = PUBLISHER, .number = i};
+    int port = port_of(&opt.posts, i, opt.through ? opt.through : opt.port);
+    publisher[i] = (struct connection){.fd = dial(port), .kind = PUBLISHER, .number = i};
     watch(&publisher[i]);
   }
   if (opt.rate <= 0) return;

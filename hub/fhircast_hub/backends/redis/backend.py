@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from fhircast_hub.backends.base import SubscriptionMoved, SyncLost, published
 from fhircast_hub.backends.redis import keys, scripts
+from fhircast_hub.backends.redis.cluster import Cluster
 from fhircast_hub.backends.redis.commands import Commands
 from fhircast_hub.backends.redis.encoding import (
     FORMAT,
@@ -23,6 +24,7 @@ from fhircast_hub.backends.redis.memo import Memo
 from fhircast_hub.backends.redis.own import OwnEvents
 from fhircast_hub.backends.redis.quotas import Quotas
 from fhircast_hub.backends.redis.records import Records
+from fhircast_hub.backends.redis.sentinels import Sentinels
 from fhircast_hub.backends.redis.times import Times
 from fhircast_hub.protocol.errors import LimitReached, Unavailable
 from fhircast_hub.protocol.session import Session
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from fhircast_hub.backends.base import BackendLimits, Envelope, Listener
+    from fhircast_hub.backends.redis.asking import Asking, Listening
+    from fhircast_hub.backends.redis.hearing import Ear
     from fhircast_hub.backends.redis.place import Place
     from fhircast_hub.backends.redis.server import Server
     from fhircast_hub.protocol.channel_state import CloseReason
@@ -41,6 +45,9 @@ logger = logging.getLogger(__name__)
 
 _SWEPT_AT_ONCE = 20
 """Sessions, and records, of a bucket that one look takes away; there is another look soon."""
+
+_HELD_TIMES = 4
+"""How often what is held is said in the time for which that is believed."""
 
 _MAKE_ATTEMPTS = 5
 """For a session that expires while it is looked at."""
@@ -73,14 +80,16 @@ class RedisBackend:
         self._limits = limits
         self._node = secrets.token_hex(8)
         self._times = Times(limits.topic_idle_seconds)
-        self._commands = Commands(server)
-        self._hearing = Hearing(server, self._commands, self)
+        self._commands, self._hearing = _reach(server, self)
         self._quotas = Quotas(self._commands)
         self._records = Records(self._commands, self._quotas, self._times, limits)
         self._memo = Memo()
         self._own = OwnEvents()
         self._listener: Listener | None = None
         self._is_closed = asyncio.Event()
+        self._reached_in = -1
+        """Epoch in which `_reached_at` was noted."""
+        self._reached_at = self._hold_at = 0.0
 
     @property
     def is_available(self) -> bool:
@@ -90,7 +99,9 @@ class RedisBackend:
     async def run(self) -> None:
         """See `Backend.run`."""
         async with asyncio.TaskGroup() as tasks:
-            serving = [tasks.create_task(it.run()) for it in (self._commands, self._hearing)]
+            # A cluster is both in one.
+            parts: set[Asking | Listening] = {self._commands, self._hearing}
+            serving = [tasks.create_task(it.run()) for it in parts]
             await self._is_closed.wait()
             for it in serving:
                 it.cancel()
@@ -243,29 +254,49 @@ class RedisBackend:
         """See `Backend.of_topic`."""
         return await self._records.of_topic(topic)
 
-    async def end(self, endpoint_id: str, reason: CloseReason) -> bool:
+    async def end(
+        self, endpoint_id: str, reason: CloseReason, *, known: Subscription | None = None
+    ) -> bool:
         """See `Backend.end`."""
-        return await self._records.end(endpoint_id, reason)
+        return await self._records.end(endpoint_id, reason, known)
 
-    async def expire(self, now: datetime) -> None:
+    async def expire(self, now: datetime) -> list[Subscription]:
         """See `Backend.expire`; while Redis is away nothing expires, and the next look is soon."""
         self._times.told(now)
         if not self._commands.is_up:
-            return
+            return []
         self._hearing.leave_unused()
+        may_lose = await self._hold()
         if self._commands.reaches(keys.TOPICS):
             await self._quotas.keep(keys.TOPICS)
         reached = [it for it in keys.ALL_BUCKETS if self._commands.reaches(it.topics)]
-        await asyncio.gather(*map(self._sweep, reached))
+        lost = await asyncio.gather(*[self._sweep(it, may_lose=may_lose) for it in reached])
+        return [it for of_bucket in lost for it in of_bucket]
 
-    async def _sweep(self, bucket: keys.BucketKeys) -> None:
-        """Forget what is over in one bucket."""
-        records, topics = await self._commands.run_script(
+    async def _hold(self) -> bool:
+        """Say what is held here, from time to time; tell whether who says nothing holds nothing.
+
+        After a break nobody could say it, and subscribers need time to come back.
+        """
+        now, hold_seconds = asyncio.get_running_loop().time(), self._limits.hold_seconds
+        if self._reached_in != self._commands.epoch:
+            self._reached_in, self._reached_at, self._hold_at = self._commands.epoch, now, now
+        if now >= self._hold_at and self._listener is not None:
+            self._hold_at = now + hold_seconds / _HELD_TIMES
+            await self._records.hold(self._listener.joined())
+        return now - self._reached_at >= hold_seconds
+
+    async def _sweep(self, bucket: keys.BucketKeys, *, may_lose: bool) -> list[Subscription]:
+        """Forget what is over in one bucket; return the subscriptions that nobody holds."""
+        records, topics, unheld = await self._commands.run_script(
             scripts.DUE, *bucket, self._times.idle, _SWEPT_AT_ONCE
         )
         parts = [it.decode().split(" ", 1) for it in records]
         await asyncio.gather(*[self._records.expire(*it) for it in parts])
         await asyncio.gather(*[self._drop(it.decode()) for it in topics])
+        parts = [it.decode().split(" ", 1) for it in unheld] if may_lose else []
+        lost = await asyncio.gather(*[self._records.lose(*it) for it in parts])
+        return [it for it in lost if it is not None]
 
     async def _drop(self, tag: str) -> None:
         it = keys.of_tag(tag)
@@ -316,6 +347,18 @@ class RedisBackend:
     def _hand_on(self, envelope: Envelope) -> None:
         if self._listener is not None:
             self._listener.take(envelope)
+
+
+def _reach(server: Server, ear: Ear) -> tuple[Asking, Listening]:
+    """Return who asks, and who hears, where the sessions are."""
+    kind = server.store.kind
+    if kind == "cluster":
+        cluster = Cluster(server, ear)
+        return cluster, cluster
+    if kind == "sentinel":
+        server = Sentinels(server.url, server.timeout_seconds, server.away_seconds)
+    commands = Commands(server)
+    return commands, Hearing(server, commands, ear)
 
 
 def _refused(limit: str) -> LimitReached:

@@ -8,7 +8,15 @@ from collections import deque
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import (
+    AskError,
+    ClusterDownError,
+    NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    ResponseError,
+    TryAgainError,
+)
 
 from fhircast_hub.backends.redis.line import Line
 from fhircast_hub.backends.redis.scripts import ALL
@@ -28,6 +36,14 @@ _MOST_AWAITED = 10_000
 """Commands without an answer; beyond it the server is too slow for what is asked of it."""
 
 
+_NOT_HERE = (AskError, ClusterDownError, TryAgainError)
+"""Of a node of a cluster; that a slot has moved for good is a kind of the first."""
+
+
+class Elsewhere(Unavailable):
+    """The server does not keep this now; another one may. Nothing was done."""
+
+
 class Commands:
     """Sends commands, and hands each answer to who waits for it.
 
@@ -41,6 +57,8 @@ class Commands:
     """
 
     def __init__(self, server: Server) -> None:
+        is_cluster = server.store.kind == "cluster"
+        self._scripts = [it.sharded for it in ALL] if is_cluster else ALL
         self._timeout = server.timeout_seconds
         self._line = Line(server, self)
         self._awaited: deque[tuple[float, asyncio.Future[Any]]] = deque()
@@ -54,6 +72,15 @@ class Commands:
     def is_up(self) -> bool:
         """Whether commands are answered."""
         return self._is_up.is_set()
+
+    @property
+    def run_id(self) -> bytes:
+        """Of the server that answers."""
+        return self._line.run_id
+
+    def cut(self) -> None:
+        """Give the connection up, and make a new one."""
+        self._line.cut()
 
     def reaches(self, _key: str) -> bool:
         """See `Asking.reaches`: it is one server for all keys."""
@@ -83,7 +110,7 @@ class Commands:
         except NoScriptError:
             pass
         except ResponseError as refusal:
-            raise _refused(refusal) from None
+            raise self._refused(refusal) from None
         # Forgotten by the server while the line stands.
         return await self.ask("EVAL", script.source, script.keys, *arguments, epoch=epoch)
 
@@ -100,7 +127,7 @@ class Commands:
         try:
             return await self._ask(*command, epoch=epoch)
         except ResponseError as refusal:
-            raise _refused(refusal) from None
+            raise self._refused(refusal) from None
 
     async def ask_all(self, commands: list[tuple[bytes | str | int, ...]]) -> list[Any]:
         """Send many commands and return their answers.
@@ -144,6 +171,19 @@ class Commands:
             self._watching = loop.call_at(due, self._watch)
         return waiting
 
+    def _refused(self, refusal: ResponseError) -> Unavailable:
+        if isinstance(refusal, _NOT_HERE):
+            return Elsewhere("the session is just being moved; retry with the same id", rule="D-28")
+        if isinstance(refusal, ReadOnlyError):
+            self._line.cut()  # another one is the master by now
+        logger.error("Redis refused a command: %s", _kind_of(refusal))
+        if isinstance(refusal, OutOfMemoryError):
+            return Unavailable(
+                "the store of the sessions has no memory left; retry later with the same id",
+                rule="D-28",
+            )
+        return away()
+
     def _watch(self) -> None:
         """Give the line up if its next answer is overdue, else look again when it would be."""
         self._watching = None
@@ -160,7 +200,7 @@ class Commands:
 
     async def greet(self) -> None:
         """Bring the scripts, which a server that was restarted does not have."""
-        loading = [self._send("SCRIPT", "LOAD", it.source) for it in ALL]
+        loading = [self._send("SCRIPT", "LOAD", it.source) for it in self._scripts]
         try:
             async with asyncio.timeout(self._timeout):
                 await asyncio.gather(*loading)
@@ -197,11 +237,6 @@ class Commands:
 def away() -> Unavailable:
     """Return the error for a server that cannot be reached."""
     return Unavailable("the sessions cannot be reached; retry with the same id", rule="D-28")
-
-
-def _refused(refusal: ResponseError) -> Unavailable:
-    logger.error("Redis refused a command: %s", _kind_of(refusal))
-    return away()
 
 
 def _kind_of(error: Exception) -> str:

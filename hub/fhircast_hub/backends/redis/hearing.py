@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 from collections import deque
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, Protocol
 
-from redis.exceptions import ResponseError
+from redis.exceptions import AskError, ResponseError
 
 from fhircast_hub.backends.redis import keys
 from fhircast_hub.backends.redis.commands import away
@@ -19,6 +19,8 @@ from fhircast_hub.backends.redis.server import Lost
 from fhircast_hub.protocol.errors import Unavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fhircast_hub.backends.redis.commands import Commands
     from fhircast_hub.backends.redis.server import Server
 
@@ -63,7 +65,31 @@ class Hearing:
     long one it is told of all of them at once, for nobody knows what happens there.
     """
 
-    def __init__(self, server: Server, commands: Commands, ear: Ear) -> None:
+    def __init__(
+        self,
+        server: Server,
+        commands: Commands,
+        ear: Ear,
+        moved: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Make one.
+
+        Args:
+            server: Whom to hear.
+            commands: Asks the same server.
+            ear: Who is told.
+            moved: Called when the server says that a topic is no longer its own.
+        """
+        s = b"s" if server.store.kind == "cluster" else b""
+        self._message, self._is_subscribed, self._is_left = (
+            s + it for it in (b"message", b"subscribe", b"unsubscribe")
+        )
+        self._subscribe, self._unsubscribe = (
+            (s + it).decode().upper() for it in (b"subscribe", b"unsubscribe")
+        )
+        self._server = server
+        self._moved = moved
+        self._leaving: set[bytes] = set()
         self._timeout = server.timeout_seconds
         self._away_seconds = server.away_seconds
         self._commands = commands
@@ -102,7 +128,7 @@ class Hearing:
             async with asyncio.timeout(self._timeout):
                 await self._is_up.wait()
                 if not it.is_confirmed.is_set():
-                    self._line.send("SUBSCRIBE", channel)
+                    self._line.send(self._subscribe, channel)
                     await it.is_confirmed.wait()
         except (TimeoutError, Lost, OverflowError):
             raise away() from None
@@ -111,6 +137,10 @@ class Hearing:
             it.place.start(life, number)
         if self._followed.get(channel.encode()) is not it:
             raise away()  # given up meanwhile
+
+    def cut(self) -> None:
+        """Give the connection up, and make a new one."""
+        self._line.cut()
 
     def place_of(self, topic: str) -> Place | None:
         """Return where this process is in what a topic publishes, None if it does not follow it."""
@@ -125,10 +155,21 @@ class Hearing:
         for channel, it in list(self._followed.items()):
             if it.asked_at < latest and not self._ear.needs(it.topic):
                 try:
-                    self._line.send("UNSUBSCRIBE", channel)
+                    self._leave(channel)
                 except (Lost, OverflowError):
                     return
-                del self._followed[channel]
+
+    def leave_moved(self, is_here: Callable[[bytes], bool]) -> None:
+        """Follow no more what is at another server now; whoever needs it has missed something.
+
+        A server drops the subscriptions of a slot that it no longer has by itself.
+
+        Args:
+            is_here: Tells whether a channel still is of this server.
+        """
+        for channel in [it for it in self._followed if not is_here(it)]:
+            it = self._followed.pop(channel)
+            self._ear.missed(it.topic, is_gone=False)
 
     async def catch_up(self) -> None:
         """Return when all is heard that was published before.
@@ -148,9 +189,12 @@ class Hearing:
         if self._is_refused:  # as with a server that takes no scripts, not at once again
             self._is_refused = False
             await asyncio.sleep(self._timeout)
-        channels = list(self._followed)
-        for start in range(0, len(channels), _CHANNELS_AT_ONCE):
-            self._line.send("SUBSCRIBE", *channels[start : start + _CHANNELS_AT_ONCE])
+        # Those of one slot at once: a cluster takes no others together.
+        by_slot = sorted(self._followed, key=_slot_of)
+        for _, group in groupby(by_slot, key=_slot_of):
+            channels = list(group)
+            for start in range(0, len(channels), _CHANNELS_AT_ONCE):
+                self._line.send(self._subscribe, *channels[start : start + _CHANNELS_AT_ONCE])
         await self._ping()
         await self._see_what_was_missed()
         self._is_up.set()
@@ -159,21 +203,27 @@ class Hearing:
         while True:  # a connection may be gone without a word, and nothing else would tell
             await asyncio.sleep(self._timeout)
             await self._ping()
+            await self._see_whom_we_hear()
 
     def heard(self, answer: Any) -> None:
         """See `Talker.heard`."""
         if isinstance(answer, ResponseError):
-            logger.error("Redis lets nobody listen")
+            if isinstance(answer, AskError):
+                self._moved()
+            else:
+                logger.error("Redis lets nobody listen")
             self._is_refused = True
             self._line.cut()
             return
         kind, *rest = answer if isinstance(answer, list) else [answer]
-        if kind == b"message":
+        if kind == self._message:
             self._published(*rest)
-        elif kind == b"subscribe":
+        elif kind == self._is_subscribed:
             it = self._followed.get(rest[0])
             if it is not None:
                 it.is_confirmed.set()
+        elif kind == self._is_left:
+            self._was_left(rest[0])
         elif kind in {b"pong", b"PONG"}:
             pong = self._pongs.popleft()
             if not pong.done():
@@ -182,6 +232,7 @@ class Hearing:
     def hung_up(self) -> None:
         """See `Talker.hung_up`."""
         self._is_up.clear()
+        self._leaving.clear()
         for it in self._followed.values():
             it.is_confirmed.clear()
         pongs, self._pongs = self._pongs, deque()
@@ -192,6 +243,21 @@ class Hearing:
         if self._giving_up is None:
             loop = asyncio.get_running_loop()
             self._giving_up = loop.call_later(self._away_seconds, self._give_up)
+
+    def _leave(self, channel: bytes) -> None:
+        self._line.send(self._unsubscribe, channel)
+        self._leaving.add(channel)
+        del self._followed[channel]
+
+    def _was_left(self, channel: bytes) -> None:
+        """A channel is no longer heard: as was asked, or else because its slot has moved."""
+        if channel in self._leaving:
+            self._leaving.discard(channel)
+            return
+        it = self._followed.pop(channel, None)
+        if it is not None:
+            self._ear.missed(it.topic, is_gone=False)
+            self._moved()
 
     def _published(self, channel: bytes, message: bytes) -> None:
         it = self._followed.get(channel)
@@ -222,10 +288,13 @@ class Hearing:
         followed = list(self._followed.values())
         before = [it.place.number for it in followed]
         try:
-            run, known_run = await self._run_of_server(), self._server_run
             looks = await self._look_at([it.topic for it in followed])
         except Unavailable:
             raise Lost from None
+        if self._commands.run_id != self._line.run_id:
+            self._commands.cut()
+            raise Lost  # who is asked is not who is heard
+        run, known_run = self._line.run_id, self._server_run
         await self._ping()  # what they count is heard now, if it can be
         self._server_run = run
         for it, (life, number), heard in zip(followed, looks, before, strict=True):
@@ -233,11 +302,16 @@ class Hearing:
             is_doubtful = relies and verdict is Verdict.SKIP and run != known_run
             self._tell(it, Verdict.LOST if is_doubtful else verdict)
 
-    async def _run_of_server(self) -> bytes:
-        """Return what the server has called itself since it was started."""
-        said: bytes = await self._commands.ask("INFO", "server")
-        found = re.search(rb"\brun_id:(\w+)", said)
-        return found[1] if found else b""
+    async def _see_whom_we_hear(self) -> None:
+        """Give both lines up if they lead to two servers, or to one that is no longer meant.
+
+        What is published at one is not heard at the other, and no number would be missing.
+        """
+        is_same = not self._commands.is_up or self._commands.run_id == self._line.run_id
+        if not (is_same and await self._server.is_current(self._line.address)):
+            logger.warning("another Redis is the master now")
+            self._commands.cut()
+            raise Lost
 
     async def _look_at(self, topics: list[str]) -> list[tuple[bytes, int]]:
         asked = [("HMGET", keys.of_topic(it).session, "life", "number") for it in topics]
@@ -254,3 +328,7 @@ class Hearing:
         if self._giving_up is not None:
             self._giving_up.cancel()
             self._giving_up = None
+
+
+def _slot_of(channel: bytes) -> int:
+    return keys.slot_of(channel.decode())

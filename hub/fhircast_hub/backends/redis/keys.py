@@ -28,10 +28,12 @@ class BucketKeys(NamedTuple):
     Attributes:
         topics: Sorted set of its topics: since when nobody is subscribed, infinite if somebody is.
         all_records: Sorted set of its topics' subscriptions by their expiry.
+        held: Sorted set of those that were connected: until when a process holds them.
     """
 
     topics: str
     all_records: str
+    held: str
 
 
 class TopicKeys(NamedTuple):
@@ -48,6 +50,7 @@ class TopicKeys(NamedTuple):
         channel: Where what was committed is published.
         topics: See `BucketKeys`.
         all_records: See `BucketKeys`.
+        held: See `BucketKeys`.
     """
 
     tag: str
@@ -56,6 +59,7 @@ class TopicKeys(NamedTuple):
     channel: str
     topics: str
     all_records: str
+    held: str
 
 
 def slot_of(key: str) -> int:
@@ -74,7 +78,8 @@ def _spread() -> tuple[BucketKeys, ...]:
         names.setdefault(slot_of(name) * BUCKETS // SLOTS, name)
         if len(names) == BUCKETS:
             break
-    return tuple(BucketKeys(f"{names[it]}topics", f"{names[it]}records") for it in range(BUCKETS))
+    kinds = ("topics", "records", "held")
+    return tuple(BucketKeys(*[names[it] + kind for kind in kinds]) for it in range(BUCKETS))
 
 
 ALL_BUCKETS = _spread()

@@ -45,12 +45,18 @@ class Line:
     Args:
         server: Where it goes.
         talker: Who uses it.
+
+    Attributes:
+        address: Of the server that was reached last, None for a socket on this machine.
+        run_id: Of that server.
     """
 
     def __init__(self, server: Server, talker: Talker) -> None:
         self._server = server
         self._talker = talker
         self._connection: Connection | None = None
+        self.address: tuple[str, int] | None = None
+        self.run_id = b""
 
     def send(self, *command: bytes | str | int) -> None:
         """Send a command behind those before it.
@@ -73,7 +79,7 @@ class Line:
         pause = _FIRST_PAUSE_SECONDS
         while True:
             try:
-                shaken = await self._server.connect()
+                shaken, self.run_id, self.address = await self._server.connect()
             except Lost as why:
                 if pause == _FIRST_PAUSE_SECONDS:
                     logger.warning("Redis cannot be reached: %s", why)

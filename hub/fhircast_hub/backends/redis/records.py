@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -17,11 +18,19 @@ from fhircast_hub.protocol.channel_state import CloseReason
 from fhircast_hub.protocol.errors import LimitReached, Unavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from fhircast_hub.backends.base import BackendLimits, SubscriptionMoved
     from fhircast_hub.backends.redis.asking import Asking
     from fhircast_hub.backends.redis.quotas import Quotas
     from fhircast_hub.backends.redis.times import Times
     from fhircast_hub.protocol.subscription import Subscription
+
+_EXPIRED, _LOST = b"expired", b"lost"
+"""Conditions for an end: no record is kept as these."""
+
+_HELD_AT_ONCE = 500
+"""Subscriptions that one command says to be held."""
 
 _REPLACE_ATTEMPTS = 50
 """For a record that others replace at the same time; each attempt lost means another one won."""
@@ -42,6 +51,7 @@ class Records:
         self._quotas = quotas
         self._times = times
         self._limits = limits
+        self._hold = int(limits.hold_seconds * 1000)
 
     async def add(self, it: Subscription) -> None:
         """See `Backend.add`."""
@@ -116,31 +126,56 @@ class Records:
                 led = True
             newly = frozenset(it.events) - frozenset(old.events)
             envelope = moved or SubscriptionReplaced(it, newly)
-            number = await self._replace(kept, it, encode_envelope(envelope, node=node))
+            payload = encode_envelope(envelope, node=node)
+            number = await self._replace(kept, it, payload, joins=moved is not None)
             if number:
                 return number
         raise Unavailable("the subscription changes too often; retry", rule="2.4")
 
-    async def end(self, endpoint_id: str, reason: CloseReason) -> bool:
+    async def end(self, endpoint_id: str, reason: CloseReason, known: Subscription | None) -> bool:
         """See `Backend.end`."""
-        it = await self.find(endpoint_id)
-        if it is None:
+        kept = await self._kept(endpoint_id)
+        if kept is None:
+            return False
+        it = _read(kept)
+        if known not in (None, it):
             return False
         tag = keys.of_topic(it.topic).tag
-        return await self._end(tag, it.subject, endpoint_id, reason, only_expired=False)
+        condition = kept if known is not None else b""
+        return await self._end(tag, it.subject, endpoint_id, reason, condition)
 
     async def expire(self, tag: str, endpoint_id: str) -> None:
         """Forget a record whose time is over, also if no more than its place in a list is left."""
+        await self._end_unasked(tag, endpoint_id, CloseReason.LEASE_ENDED, _EXPIRED)
+
+    async def lose(self, tag: str, endpoint_id: str) -> Subscription | None:
+        """Forget a record that nobody holds; return it if it was there."""
+        return await self._end_unasked(tag, endpoint_id, CloseReason.NOT_KNOWN, _LOST)
+
+    async def _end_unasked(
+        self, tag: str, endpoint_id: str, reason: CloseReason, condition: bytes
+    ) -> Subscription | None:
         kept = await self._commands.ask("HGET", keys.of_tag(tag).records, endpoint_id)
         try:
-            subject = _read(kept).subject if kept is not None else ""
+            it = _read(kept) if kept is not None else None
         except UnknownFormat:  # whoever wrote it: its time is over, and others wait behind it
-            subject = ""
-        await self._end(tag, subject, endpoint_id, CloseReason.LEASE_ENDED, only_expired=True)
+            it = None
+        subject = it.subject if it is not None else ""
+        return it if await self._end(tag, subject, endpoint_id, reason, condition) else None
 
     async def _end(
-        self, tag: str, subject: str, endpoint_id: str, reason: CloseReason, *, only_expired: bool
+        self, tag: str, subject: str, endpoint_id: str, reason: CloseReason, condition: bytes
     ) -> bool:
+        """End a record.
+
+        Args:
+            tag: Of its topic.
+            subject: Who holds it.
+            endpoint_id: Of the subscription.
+            reason: Why it ends.
+            condition: The record as it is kept, if only that is to end; or `_EXPIRED`, or `_LOST`;
+                b"" for none.
+        """
         topic = keys.of_tag(tag)
         number = await self._commands.run_script(
             scripts.END,
@@ -149,10 +184,11 @@ class Records:
             topic.channel,
             topic.topics,
             topic.all_records,
+            topic.held,
             tag,
             endpoint_id,
             encode_envelope(SubscriptionEnded("", endpoint_id, reason)),  # who hears knows where
-            int(only_expired),
+            condition,
         )
         if number is not None:
             counted = keys.records_of_holder(subject), f"{tag} {endpoint_id}"
@@ -170,7 +206,7 @@ class Records:
         with suppress(Unavailable):
             await self._commands.ask("DEL", keys.of_endpoint(endpoint_id))
 
-    async def _replace(self, kept: bytes, it: Subscription, payload: bytes) -> int:
+    async def _replace(self, kept: bytes, it: Subscription, payload: bytes, *, joins: bool) -> int:
         topic = keys.of_topic(it.topic)
         number: int = await self._commands.run_script(
             scripts.REPLACE,
@@ -179,6 +215,7 @@ class Records:
             topic.channel,
             topic.topics,
             topic.all_records,
+            topic.held,
             topic.tag,
             it.endpoint_id,
             kept,
@@ -186,8 +223,22 @@ class Records:
             self._times.until(it.expires_at),
             payload,
             self._times.session_life(it.expires_at),
+            self._hold if joins else 0,
         )
         return number
+
+    async def hold(self, subscriptions: Iterable[Subscription]) -> None:
+        """Note that these are held here."""
+        members: dict[str, list[str]] = {}
+        for it in subscriptions:
+            topic = keys.of_topic(it.topic)
+            members.setdefault(topic.held, []).append(f"{topic.tag} {it.endpoint_id}")
+        asked = [
+            self._commands.run_script(scripts.HOLD, key, self._hold, *part)
+            for key, of in members.items()
+            for part in _batched(of, _HELD_AT_ONCE)
+        ]
+        await asyncio.gather(*asked)
 
     async def _kept(self, endpoint_id: str) -> bytes | None:
         tag = await self._commands.ask("GET", keys.of_endpoint(endpoint_id))
@@ -196,6 +247,12 @@ class Records:
         records = keys.of_tag(tag.decode()).records
         kept: bytes | None = await self._commands.ask("HGET", records, endpoint_id)
         return kept
+
+
+def _batched(members: list[str], size: int) -> Iterator[list[str]]:
+    """Return parts of a list, each of this size at most."""
+    for start in range(0, len(members), size):
+        yield members[start : start + size]
 
 
 def _counted(it: Subscription) -> tuple[str, str]:
