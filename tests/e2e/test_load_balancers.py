@@ -238,6 +238,27 @@ async def test_a_balancer_that_is_reloaded_under_load(front: Wire, balancer: Bal
         assert all(map(once_each, followers))
 
 
+async def test_redis_is_away_behind_it_and_comes_back(
+    balancer: Balancer, start_hub: StartHub, own_redis: RedisServer
+) -> None:
+    """Guarantee 1: callers are told, by a hub or by the balancer; then all goes on."""
+    settings = {"public_url": balancer.origin, "redis_timeout_seconds": "0.3"}
+    hubs = [await start_hub(backend=own_redis.url, **settings) for _ in range(3)]
+    balancer.before(*(urlsplit(it.origin).port or 0 for it in hubs))
+    await balancer.start()
+    async with Wire(f"{balancer.origin}/api/hub", verify=balancer.trust) as wire:
+        await ready(wire)
+        await asyncio.to_thread(own_redis.stop)
+        event = open_request()
+        for _ in range(4):
+            assert (await wire.post(event)).status_code in {502, 503}
+            assert (await wire.get(TOPIC)).status_code in {502, 503}
+        await asyncio.to_thread(own_redis.start)
+        await ready(wire)
+        await wire.join(TOPIC, ALL_EVENTS)
+        await published(wire, event)
+
+
 @asynccontextmanager
 async def served(
     server: RedisServer, public_url: str, port: int = 0
@@ -251,13 +272,17 @@ async def served(
         stderr=asyncio.subprocess.DEVNULL,
     )
     try:
-        async with Wire(f"http://127.0.0.1:{port}/api/hub") as wire:
-            await ready(wire)
         yield port, process
     finally:
         if process.returncode is None:
             process.kill()
         await process.wait()
+
+
+async def up(port: int) -> None:
+    """Wait until a hub serves, asked without a balancer."""
+    async with Wire(f"http://127.0.0.1:{port}/api/hub") as wire:
+        await ready(wire)
 
 
 class Site(NamedTuple):
@@ -274,6 +299,8 @@ async def site(balancer: Balancer, redis_server: RedisServer) -> AsyncIterator[S
     async with AsyncExitStack() as stack:
         starting = [served(redis_server, balancer.origin) for _ in range(3)]
         hubs = [await stack.enter_async_context(it) for it in starting]
+        for port, _ in hubs:
+            await up(port)
         balancer.before(*(port for port, _ in hubs))
         await balancer.start()
         client = Wire(f"{balancer.origin}/api/hub", verify=balancer.trust)
@@ -305,6 +332,7 @@ async def test_hubs_behind_it_are_restarted_one_by_one_under_load(
                 assert await process.wait() == 0
                 again = served(redis_server, balancer.origin, port)
                 await site.stack.enter_async_context(again)
+                await up(port)
                 await load.more(3)
         await in_sync(site.wire, followers)
         assert all(len(it.connections) > 1 for it in followers)
