@@ -21,6 +21,21 @@ def test_every_setting_is_documented(name: str) -> None:
     assert f"| `{variable_of(name)}` |" in _HUB_README
 
 
+_TEST = re.compile(r"`((?:[a-z0-9_]+/)+test_[a-z0-9_]+\.py)::(test_[a-z0-9_]+)`")
+
+
+def test_each_fault_names_tests_that_exist() -> None:
+    """docs/operations.md: what is said of a fault is shown by a test."""
+    table = (_ROOT / "docs" / "operations.md").read_text().split("\n## Faults\n")[1]
+    rows = [it for it in table.splitlines() if it.startswith("| ")][2:]
+    assert len(rows) > 12
+    for row in rows:
+        named = _TEST.findall(row)
+        assert named, row
+        for file, test in named:
+            assert f"def {test}(" in (_ROOT / "tests" / file).read_text(), row
+
+
 _FILE = re.compile(r"`([a-z_]+(?:/[a-z_]+)*\.py|[a-z_]+/(?:[a-z_]+/?)*)`")
 
 
