@@ -6,6 +6,8 @@ import asyncio
 from random import Random
 from typing import TYPE_CHECKING
 
+import httpx
+
 from torture.log import Span, now
 from torture.schedule import Fault, Kind
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 _SLOW_SECONDS = 0.01, 0.1
 _SHARE_DROPPED = 0.3
+_BETWEEN_SECONDS = 0.5
 
 
 class Faults:
@@ -46,6 +49,12 @@ class Faults:
                 await asyncio.sleep(max(0.0, start + it.at - now()))
                 tasks.create_task(self._happen(it))
 
+    async def roll(self, nodes: int) -> None:
+        """Restart one hub after the other, each when the one before serves again."""
+        for node in range(nodes):
+            await self._happen(Fault(0, Kind.RESTART_NODE, node, 0, 0))
+            await asyncio.sleep(_BETWEEN_SECONDS)
+
     async def _happen(self, it: Fault) -> None:
         start = now()
         chance = Random(it.salt)
@@ -65,6 +74,8 @@ class Faults:
         match it.kind:
             case Kind.KILL_NODE:
                 await node.kill()
+            case Kind.RESTART_NODE:
+                await node.leave()
             case Kind.STOP_NODE:
                 node.pause()
             case Kind.CUT_NODE | Kind.BLINK_NODE:
@@ -78,6 +89,10 @@ class Faults:
         await asyncio.sleep(it.seconds)
         if it.kind is Kind.KILL_NODE:
             await node.start()
+        elif it.kind is Kind.RESTART_NODE:
+            await node.start()
+            async with httpx.AsyncClient(trust_env=False) as http:
+                await node.ready(http)
         elif it.kind is Kind.STOP_NODE:
             node.resume()
         else:

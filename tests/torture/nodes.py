@@ -84,6 +84,14 @@ class Node:
             await self._process.wait()
             self._process = None
 
+    async def leave(self) -> None:
+        """Tell the process to stop, and wait until it is gone."""
+        self._signal(signal.SIGTERM)
+        if self._process is not None:
+            async with asyncio.timeout(_UP_SECONDS):
+                await self._process.wait()
+            self._process = None
+
     def pause(self) -> None:
         """Stop the process where it is."""
         self._signal(signal.SIGSTOP)

@@ -105,7 +105,10 @@ class Torture:
             publishing = [asyncio.create_task(one.run(stop)) for one in self._publishers]
             telling = asyncio.create_task(self._progress())
             faults = Faults(self._nodes, server, self._subscribers, self.log)
-            await faults.run(schedule(it.seed, it.seconds, it.nodes))
+            if it.rolls:
+                await faults.roll(it.nodes)
+            else:
+                await faults.run(schedule(it.seed, it.seconds, it.nodes))
             stop.set()
             await asyncio.gather(*publishing)
             for node in self._nodes:

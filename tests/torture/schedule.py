@@ -19,6 +19,7 @@ class Kind(Enum):
     HANG_HALF = "one of a hub's connections to Redis stands and carries nothing"
     SLOW_NODE = "a hub's way to Redis takes longer"
     DROP_SOCKETS = "subscribers' connections break"
+    RESTART_NODE = "a hub is told to stop, and started again"
 
 
 _WEIGHTS = {

@@ -14,6 +14,7 @@ HUB = {
     "FHIRCAST_ENDPOINT_UNUSED_SECONDS": "5",
     "FHIRCAST_TOPIC_IDLE_SECONDS": "6",
     "FHIRCAST_ACK_TIMEOUT_SECONDS": "8",
+    "FHIRCAST_DRAIN_SECONDS": "0.5",
 }
 
 LEASE_SECONDS = 90
@@ -44,6 +45,7 @@ class Options:
         topics: Sessions.
         subscribers: Of each session.
         publishers: Of each session.
+        rolls: Whether hubs are restarted one after the other, and nothing else happens.
     """
 
     seconds: float = 60
@@ -52,3 +54,4 @@ class Options:
     topics: int = 3
     subscribers: int = 4
     publishers: int = 3
+    rolls: bool = False

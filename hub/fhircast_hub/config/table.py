@@ -249,6 +249,14 @@ class Settings:
     audit_required: bool = _setting(
         False, "Refuse with 503 what the audit trail cannot record.", kind="switch"
     )
+    drain_seconds: float = _seconds(
+        0, "How long a hub that stops still takes requests, while /readyz says 503."
+    )
+    send_away_seconds: float = _seconds(
+        5,
+        "Time over which a hub that stops closes its subscribers' sockets, if there are many "
+        "(500 a second; Redis only).",
+    )
     log_format: str = _choice("text", "Form of the log on standard error.", "text", "json")
 
     @property

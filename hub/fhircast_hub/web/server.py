@@ -20,6 +20,7 @@ from fhircast_hub.web.wire import MAX_CLIENT_FRAME_BYTES, Exchange, Wire
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Coroutine
 
     from fhircast_hub.config import Settings
 
@@ -29,6 +30,9 @@ _FAREWELL_SECONDS = 2.0
 
 _LOOK_SECONDS = 0.02
 """How often to look whether all have answered the good-bye."""
+
+_FORCED_LOOK_SECONDS = 0.1
+"""How often to look whether somebody does not want to wait any longer."""
 
 _SWEEP_SECONDS = 0.25
 """How often the connections are looked at for one that is overdue."""
@@ -101,8 +105,16 @@ class HubServer(uvicorn.Server):
         self._sweep()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Say good-bye to every subscriber, give the frames time to go, then shut down."""
+        """Drain, say good-bye to every subscriber, give the frames time to go, then shut down.
+
+        A second Ctrl-C ends the draining and the sending away at once.
+        """
         self.app.state.is_ready = False
+        await self._unless_forced(asyncio.sleep(self.settings.drain_seconds))
+        # Nobody who is sent away from here may come back to here.
+        for server in self.servers:
+            server.close()
+        await self._unless_forced(self.app.state.hub.send_away(self.settings.send_away_seconds))
         await self.app.state.hub.shut_down()
         until = _loop_time() + _FAREWELL_SECONDS
         if self.server_state.tasks:
@@ -112,6 +124,14 @@ class HubServer(uvicorn.Server):
         await super().shutdown(sockets)
         if self._next_sweep is not None:
             self._next_sweep.cancel()
+
+    async def _unless_forced(self, doing: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(doing)
+        while not (task.done() or self.force_exit):
+            await asyncio.wait({task}, timeout=_FORCED_LOOK_SECONDS)
+        if not task.done():
+            task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
     def _has_wires(self) -> bool:
         return any(isinstance(it, Wire) for it in self.server_state.connections)
