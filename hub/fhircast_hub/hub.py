@@ -11,6 +11,7 @@ import asyncio
 import logging
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from random import shuffle
 from typing import TYPE_CHECKING
 
 from fhircast_hub.audit.recorder import Recorder
@@ -66,6 +67,12 @@ _REPLAY_ATTEMPTS = 5
 
 _SWEEP_SECONDS = 0.1
 """How often time passes for leases, missing responses and the grace."""
+
+_SENT_AWAY_PER_SECOND = 500
+"""Subscribers that a hub which stops lets come to the others: each is a connect and a replay."""
+
+_TURN_SECONDS = 0.02
+"""How often some of them are sent away."""
 
 _EXPIRE_SECONDS = 0.5
 """How often the backend looks for records and topics whose time is over."""
@@ -369,21 +376,30 @@ class Hub:
         """Settle what channels concluded so far; while the hub runs, it does so by itself."""
         await self._settling.settle()
 
-    def links(self) -> list[Link]:
-        """Return the channels of this process, if others can serve them: else none."""
-        return list(self._fanout) if self._backend.is_shared else []
+    async def send_away(self, within_seconds: float) -> None:
+        """Send the subscribers elsewhere one after the other, so that not all come back at once.
 
-    def send_away(self, link: Link) -> None:
-        """Close a socket so that its subscriber connects again, elsewhere (guarantee 5)."""
-        it = link.channel.subscription
-        self._fanout.let_go(it.topic, CloseReason.RECONNECT, it.endpoint_id)
+        Only where sessions outlive this process. Without them all have to end in the same moment.
+
+        Args:
+            within_seconds: The longest that it may take; 500 a second if they are fewer.
+        """
+        links = list(self._fanout) if self._backend.is_shared else []
+        seconds = min(within_seconds, len(links) / _SENT_AWAY_PER_SECOND)
+        shuffle(links)
+        turns = max(1, round(seconds / _TURN_SECONDS))
+        for turn in range(turns):
+            for link in links[turn::turns]:
+                it = link.channel.subscription
+                self._fanout.let_go(it.topic, CloseReason.RECONNECT, it.endpoint_id)
+            await asyncio.sleep(seconds / turns)
 
     async def shut_down(self) -> None:
         """Tell every subscriber that the session is gone, or else to go elsewhere (guarantee 5)."""
         for link in self._fanout:
             it = link.channel.subscription
             if self._backend.is_shared:
-                self.send_away(link)
+                self._fanout.let_go(it.topic, CloseReason.RECONNECT, it.endpoint_id)
             else:
                 self._fanout.end(it.topic, it.endpoint_id, CloseReason.SHUTDOWN)
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from fhircast_hub.config import Settings
     from fhircast_hub.security.self_signed import SelfSigned
+    from fhircast_hub.web.server import HubServer
 
 logger = logging.getLogger(__name__)
 
@@ -88,6 +89,7 @@ class Workers:
         self._sock = sock
         self._certificate = certificate
         self._max_connections = max_connections
+        self._leave_seconds = settings.drain_seconds + settings.send_away_seconds
         self._workers: list[_Worker] = []
         self._leaving: list[_Worker] = []
         self._signals, self._told = get_context("spawn").Pipe(duplex=False)
@@ -184,10 +186,10 @@ class Workers:
                 return
             self._workers[self._workers.index(old)] = new
             self._leaving.append(old)
-            _terminate(old)
+            _signal(old, signal.SIGUSR1)
             # The next one when this one has gone: its subscribers come to the others.
-            while old in self._leaving and time.monotonic() < until + self._settings.drain_seconds:
-                told = self._look(until + self._settings.drain_seconds)
+            while old in self._leaving and time.monotonic() < until + self._leave_seconds:
+                told = self._look(until + self._leave_seconds)
                 if told is not None and told is not signal.SIGHUP:
                     self._tell(told, None)
                     return
@@ -198,8 +200,8 @@ class Workers:
     def _stop(self, workers: list[_Worker]) -> None:
         """Tell workers to stop, wait for them, and kill what does not."""
         for it in workers:
-            _terminate(it)
-        until = time.monotonic() + self._settings.drain_seconds + _FAREWELL_SECONDS
+            _signal(it, signal.SIGTERM)
+        until = time.monotonic() + self._leave_seconds + _FAREWELL_SECONDS
         for it in workers:
             it.process.join(max(0.0, until - time.monotonic()))
             if it.process.is_alive():
@@ -238,11 +240,12 @@ def work(
     configure(settings.log_format, settings.log_level)  # type: ignore[arg-type]  # checked choices
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # of a terminal that is closed: for the parent
     try:
-        server = HubServer(settings, certificate=certificate, has_siblings=True)
+        server = HubServer(settings, certificate=certificate)
     except SettingError as error:  # what has changed since the parent tried it
         logger.error("a worker cannot start: %s", error)
         sys.exit(2)
     server.crowd.max_total = max_connections
+    signal.signal(signal.SIGUSR1, lambda *_: _leave(server))
     server.on_up = lambda: line.send_bytes(_UP)
     threading.Thread(target=_stop_with_parent, args=(line,), daemon=True).start()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
@@ -250,6 +253,11 @@ def work(
     server.run(sockets=[sock])
     if not server.started:
         sys.exit(3)
+
+
+def _leave(server: HubServer) -> None:
+    server.is_replaced = True
+    server.should_exit = True
 
 
 def _stop_with_parent(line: Connection) -> None:
@@ -262,6 +270,7 @@ def _is_in_terminal() -> bool:
     return sys.stdin is not None and sys.stdin.isatty()
 
 
-def _terminate(it: _Worker) -> None:
-    with suppress(ProcessLookupError, AttributeError):
-        it.process.terminate()
+def _signal(it: _Worker, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        if it.process.pid is not None and it.process.is_alive():
+            os.kill(it.process.pid, number)

@@ -37,11 +37,6 @@ class Settings:
     host: str = _setting("127.0.0.1", "Address to listen on.")
     port: int = _setting(8080, "Port to listen on; 0 takes any free one.", kind="port")
     workers: int = _count(1, "Processes on this machine; more than one need sessions in Redis.")
-    drain_seconds: float = _seconds(
-        0,
-        "After SIGTERM: half of it all is served while /readyz says 503, in the other half "
-        "subscribers are sent to other hubs, one by one.",
-    )
     public_url: str = _setting(
         "", "Origin (and path prefix) under which clients reach the hub.", kind="url"
     )
@@ -257,6 +252,14 @@ class Settings:
     audit_queue: int = _count(10_000, "Audit entries that may wait to be written.", least=2)
     audit_required: bool = _setting(
         False, "Refuse with 503 what the audit trail cannot record.", kind="switch"
+    )
+    drain_seconds: float = _seconds(
+        0, "How long a hub that stops still takes requests, while /readyz says 503."
+    )
+    send_away_seconds: float = _seconds(
+        5,
+        "Time over which a hub that stops closes its subscribers' sockets, if there are many "
+        "(500 a second; Redis only).",
     )
     log_format: str = _choice("text", "Form of the log on standard error.", "text", "json")
 

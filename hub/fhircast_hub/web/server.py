@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 import socket
 from functools import partial
 from math import ceil
@@ -21,7 +20,7 @@ from fhircast_hub.web.wire import MAX_CLIENT_FRAME_BYTES, Exchange, Wire
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
     from fhircast_hub.config import Settings
     from fhircast_hub.security.self_signed import SelfSigned
@@ -32,6 +31,9 @@ _FAREWELL_SECONDS = 2.0
 
 _LOOK_SECONDS = 0.02
 """How often to look whether all have answered the good-bye."""
+
+_FORCED_LOOK_SECONDS = 0.1
+"""How often to look whether somebody does not want to wait any longer."""
 
 _SWEEP_SECONDS = 0.25
 """How often the connections are looked at for one that is overdue."""
@@ -49,6 +51,7 @@ class HubServer(uvicorn.Server):
         crowd: Counts the connections.
         certificate: Made for this start, None if the hub has another one or none.
         on_up: Called when the server serves.
+        is_replaced: Whether another process has taken over already: nobody has to look elsewhere.
     """
 
     def __init__(
@@ -56,20 +59,18 @@ class HubServer(uvicorn.Server):
         settings: Settings,
         *,
         certificate: SelfSigned | None = None,
-        has_siblings: bool = False,
     ) -> None:
         """Make a server.
 
         Args:
             settings: Of the hub.
             certificate: To show instead of one that is made for this start.
-            has_siblings: Whether other processes listen at the same socket.
         """
         self.app = create_app(settings)
         self.settings = settings
         self.certificate = certificate or self_signed_for(settings)
         self.on_up: Callable[[], object] | None = None
-        self._has_siblings = has_siblings
+        self.is_replaced = False
         self._next_sweep: asyncio.TimerHandle | None = None
         limits = ConnectionLimits.of(settings)
         self.crowd = Crowd(
@@ -122,9 +123,17 @@ class HubServer(uvicorn.Server):
             self.on_up()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Say good-bye to every subscriber, give the frames time to go, then shut down."""
+        """Drain, say good-bye to every subscriber, give the frames time to go, then shut down.
+
+        A second Ctrl-C ends the draining and the sending away at once.
+        """
         self.app.state.is_ready = False
-        await self._drain()
+        if not self.is_replaced:
+            await self._unless_forced(asyncio.sleep(self.settings.drain_seconds))
+        # Nobody who is sent away from here may come back to here.
+        for server in self.servers:
+            server.close()
+        await self._unless_forced(self.app.state.hub.send_away(self.settings.send_away_seconds))
         await self.app.state.hub.shut_down()
         until = _loop_time() + _FAREWELL_SECONDS
         if self.server_state.tasks:
@@ -135,26 +144,13 @@ class HubServer(uvicorn.Server):
         if self._next_sweep is not None:
             self._next_sweep.cancel()
 
-    async def _drain(self) -> None:
-        """Let load balancers look elsewhere, then send subscribers away, a few at a time."""
-        half = self.settings.drain_seconds / 2
-        if self._has_siblings:  # who connects from now on is theirs
-            for it in self.servers:
-                it.close()
-        await self._linger(half)
-        links = self.app.state.hub.links()
-        random.shuffle(links)
-        start = _loop_time()
-        for place, link in enumerate(links):
-            await asyncio.sleep(0)  # however many there are, the others have their turn
-            await self._linger(start + half * place / len(links) - _loop_time())
-            self.app.state.hub.send_away(link)
-
-    async def _linger(self, seconds: float) -> None:
-        """Go on serving for some time; a second signal ends that."""
-        until = _loop_time() + seconds
-        while _loop_time() < until and not self.force_exit:  # noqa: ASYNC110 - nobody tells
-            await asyncio.sleep(min(_LOOK_SECONDS, until - _loop_time()))
+    async def _unless_forced(self, doing: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(doing)
+        while not (task.done() or self.force_exit):
+            await asyncio.wait({task}, timeout=_FORCED_LOOK_SECONDS)
+        if not task.done():
+            task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
     def _has_wires(self) -> bool:
         return any(isinstance(it, Wire) for it in self.server_state.connections)
