@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import ssl
 import sys
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -98,7 +100,8 @@ async def served(server: RedisServer, *flags: str, **variables: str) -> AsyncIte
         async with Wire(first.split()[1]) as wire:
             it = Served(process, wire)
             await it.until(lambda: len(it.workers) == 2)
-            await it.reached()
+            if "--tls-self-signed" not in flags:
+                await it.reached()
             yield it
             workers = it.workers
     finally:
@@ -164,13 +167,27 @@ async def test_no_worker_outlives_its_parent(
         await hub.until(lambda: not any(map(_is_worker, workers)))
 
 
-async def test_workers_that_cannot_start_end_it_all(
+async def test_a_second_signal_cuts_the_draining_short(redis_server: RedisServer) -> None:
+    """Who says it twice does not want to wait: an hour of draining is over at once."""
+    async with served(redis_server, "--drain-seconds", "3600") as hub:
+        follower = await hub.wire.join(TOPIC, ALL_EVENTS)
+        hub.process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(_DEADLINE_SECONDS):
+            while (await hub.wire.http.get(_ready(hub.wire.hub_url))).status_code == 200:
+                pass
+        hub.process.send_signal(signal.SIGTERM)
+        assert await follower.close_code() == 1001
+        async with asyncio.timeout(_DEADLINE_SECONDS):
+            assert await hub.process.wait() == 0
+
+
+async def test_what_no_worker_can_start_with_ends_it_all(
     redis_server: RedisServer, tmp_path: Path
 ) -> None:
-    """Exit code 1 and a line that says so, instead of trying for ever."""
+    """The exit code of wrong use and a line that says why, instead of trying for ever."""
     (tmp_path / "refuses.py").write_text(_REFUSES)
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "fhircast_hub", "serve", "--port", "0", "--workers", "2"),
+        *(sys.executable, "-m", "fhircast_hub", "serve", "--port", "0", "--workers", "3"),
         *("--backend", redis_server.url, "--policy", "refuses:policy"),
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
@@ -178,8 +195,35 @@ async def test_workers_that_cannot_start_end_it_all(
     )
     async with asyncio.timeout(_DEADLINE_SECONDS):
         _, said = await process.communicate()
-    assert process.returncode == 1
+    assert process.returncode == 2
+    assert said.decode().count("a worker cannot start: FHIRCAST_POLICY") == 1
     assert "before it served" in said.decode().splitlines()[-1]
+
+
+async def test_each_worker_has_its_own_audit_file(
+    redis_server: RedisServer, tmp_path: Path
+) -> None:
+    """A chain has one writer."""
+    async with served(redis_server, "--audit-file", str(tmp_path / "audit.jsonl")) as hub:
+        names = {"audit-1.jsonl", "audit-2.jsonl"}
+        await hub.until(lambda: {it.name for it in tmp_path.iterdir()} >= names)
+        assert not (tmp_path / "audit.jsonl").exists()
+
+
+async def test_all_workers_have_one_certificate(redis_server: RedisServer) -> None:
+    """Whoever trusts it, trusts each of them."""
+    async with served(redis_server, "--tls-self-signed") as hub:
+        port = urlsplit(hub.wire.hub_url).port
+        assert port is not None
+        certificates = set()
+        for pid in sorted(hub.workers):  # one is stopped, so the other answers
+            os.kill(pid, signal.SIGSTOP)
+            async with asyncio.timeout(_DEADLINE_SECONDS):
+                certificates.add(
+                    await asyncio.to_thread(ssl.get_server_certificate, ("127.0.0.1", port))
+                )
+            os.kill(pid, signal.SIGCONT)
+        assert len(certificates) == 1
 
 
 def _is_worker(pid: int) -> bool:

@@ -143,7 +143,8 @@ def _run_workers(settings: Settings, server: HubServer, sock: socket.socket) -> 
     try:
         workers.run()
     except CannotStart as error:
-        raise click.ClickException(str(error)) from None
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(max(1, error.status))
 
 
 def _where_sessions_are(backend: str) -> str:

@@ -46,7 +46,15 @@ _UP = b"up"
 
 
 class CannotStart(Exception):
-    """No worker can be started."""
+    """No worker can be started.
+
+    Attributes:
+        status: Exit code of the one that tried.
+    """
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"a worker ended with {status} before it served")
+        self.status = status
 
 
 @dataclass(slots=True)
@@ -105,12 +113,16 @@ class Workers:
             CannotStart: A worker ended before any of them served.
         """
         ends = {signal.SIGTERM, signal.SIGINT, *([signal.SIGHUP] if _is_in_terminal() else [])}
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, self._tell)
+        for it in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(it, self._tell)
         try:
-            for place in range(self._settings.workers):
-                self._workers.append(self._start(place + 1))
-            while (told := self._look()) not in ends:
+            told = None
+            for number in range(1, self._settings.workers + 1):
+                self._workers.append(self._start(number))
+                # What none of them can start with is said once.
+                while not self._has_served and told not in ends:
+                    told = self._look()
+            while told not in ends and (told := self._look()) not in ends:
                 if told is signal.SIGHUP:
                     self._replace_all()
         finally:
@@ -149,7 +161,7 @@ class Workers:
             self._leaving.remove(it)
             return
         if not self._has_served:
-            raise CannotStart(f"a worker ended with {it.process.exitcode} before it served")
+            raise CannotStart(it.process.exitcode or 1)
         logger.error("worker %d ended with %s: started again", it.number, it.process.exitcode)
         is_young = time.monotonic() - it.started_at < _YOUNG_SECONDS
         self._pause = min(2 * self._pause, _LONGEST_PAUSE_SECONDS) if is_young else 0
@@ -202,12 +214,19 @@ class Workers:
         for it in workers:
             _signal(it, signal.SIGTERM)
         until = time.monotonic() + self._leave_seconds + _FAREWELL_SECONDS
+        alive = list(workers)
+        while alive and (left := until - time.monotonic()) > 0:
+            happened = wait([self._signals, *(it.process.sentinel for it in alive)], left)
+            if self._signals in happened:  # who says it twice does not want to wait
+                self._signals.recv_bytes()
+                for it in alive:
+                    _signal(it, signal.SIGINT)
+            alive = [it for it in alive if it.process.is_alive()]
+        for it in alive:
+            logger.error("worker %d does not stop: killed", it.number)
+            it.process.kill()
         for it in workers:
-            it.process.join(max(0.0, until - time.monotonic()))
-            if it.process.is_alive():
-                logger.error("worker %d does not stop: killed", it.number)
-                it.process.kill()
-                it.process.join()
+            it.process.join()
             it.line.close()
 
 
