@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -176,16 +177,23 @@ async def test_while_a_slot_moves_what_is_not_there_yet_has_to_wait(
     await node.make_topic(topic, "v0", now=NOON)
 
 
+@contextmanager
+def replicated_cluster(folder: Path) -> Iterator[RedisCluster]:
+    """Run a cluster whose first master has a replica, the last of its nodes."""
+    with running_cluster(folder, replicas=1) as cluster:
+        with cluster.nodes[0].client() as master, cluster.nodes[3].client() as replica:
+            master_id = master.execute_command("CLUSTER MYID").decode()
+            replica.execute_command("CLUSTER REPLICATE", master_id)
+        cluster.until(cluster.nodes[0].is_replicated)
+        yield cluster
+
+
 async def test_another_server_that_takes_over_is_a_gap(
     tmp_path: Path, run: Callable[[RedisBackend], RedisBackend]
 ) -> None:
     """Guarantee 1: it may have lost the last moments; topics of the other masters go on."""
-    with running_cluster(tmp_path, replicas=1) as cluster:
-        master, replica = cluster.nodes[0], cluster.nodes[3]
-        with master.client() as asked, replica.client() as told:
-            master_id = asked.execute_command("CLUSTER MYID").decode()
-            told.execute_command("CLUSTER REPLICATE", master_id)
-        await until(master.is_replicated)
+    with replicated_cluster(tmp_path) as cluster:
+        master = cluster.nodes[0]
         node = run(node_of(cluster))
         dies, stays = topic_at(0), topic_at(1)
         ear = await opened(node, dies, stays)
@@ -197,6 +205,21 @@ async def test_another_server_that_takes_over_is_a_gap(
         assert session is not None
         assert session.revision == 2
         await insist(node, stays, 2)
+
+
+async def test_a_master_that_is_demoted_is_left(
+    tmp_path: Path, run: Callable[[RedisBackend], RedisBackend]
+) -> None:
+    """Guarantee 3: on purpose, and it goes on to answer; what is published is heard elsewhere."""
+    with replicated_cluster(tmp_path) as cluster:
+        node = run(node_of(cluster))
+        topic = topic_at(0)
+        ear = await opened(node, topic)
+        with cluster.nodes[3].client() as replica:
+            replica.execute_command("CLUSTER FAILOVER")
+        await ear.until(SyncLost(topic))
+        await insist(node, topic, 2)
+        await until(lambda: isinstance(ear.heard[-1], Published))
 
 
 async def test_a_master_that_dies_without_another_takes_its_topics_along(
