@@ -65,7 +65,7 @@ _COMMIT_ATTEMPTS = 50
 _REPLAY_ATTEMPTS = 5
 """Sessions loaded for one replay, should more come meanwhile than a channel may hold."""
 
-_SWEEP_SECONDS = 0.1
+_TICK_SECONDS = 0.1
 """How often time passes for leases, missing responses and the grace."""
 
 _SENT_AWAY_PER_SECOND = 500
@@ -148,9 +148,11 @@ class Hub:
         async with asyncio.TaskGroup() as tasks:
             delivering = tasks.create_task(self._delivering.run(stop))
             settling = tasks.create_task(self._settling.run())
-            sweeping = tasks.create_task(self._sweep())
+            ticking = tasks.create_task(self._tick_on())
+            expiring = tasks.create_task(self._expire_on())
             await stop.wait()
-            sweeping.cancel()
+            ticking.cancel()
+            expiring.cancel()
             await delivering
             await self._backend.close()
             settling.cancel()
@@ -554,16 +556,20 @@ class Hub:
         """When a record may be forgotten: a little after its channel has ended the lease."""
         return self._clock.utc() + timedelta(seconds=lease_seconds + self._rules.unused_seconds)
 
-    async def _sweep(self) -> None:
-        expires_at = 0.0
+    async def _tick_on(self) -> None:
         while True:
-            await asyncio.sleep(_SWEEP_SECONDS)
-            now = self._clock.monotonic()
+            await asyncio.sleep(_TICK_SECONDS)
             try:
                 self.tick()
-                if now >= expires_at:
-                    expires_at = now + _EXPIRE_SECONDS
-                    await self.expire()
+            except Exception as error:
+                logger.error("a sweep failed: %s", type(error).__name__)
+
+    async def _expire_on(self) -> None:
+        """Apart from the ticks: a store that is slow must not hold them up."""
+        while True:
+            await asyncio.sleep(_EXPIRE_SECONDS)
+            try:
+                await self.expire()
             except Exception as error:
                 logger.error("a sweep failed: %s", type(error).__name__)
 

@@ -7,13 +7,13 @@ import logging
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from fhircast_hub.backends.redis.line import Line
 from fhircast_hub.backends.redis.server import Lost, Server
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    import pytest
     from redis_server import RedisServer
 
 _DEADLINE_SECONDS = 5
@@ -68,13 +68,20 @@ async def test_a_write_to_a_closed_transport_is_a_lost_line(
     assert [it.levelno for it in caplog.records] == [logging.WARNING]
 
 
-async def test_what_is_no_answer_of_redis_is_a_lost_line() -> None:
-    """Guarantee 1: something else that listens there is not believed."""
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"HTTP/1.1 400 Bad Request\r\n\r\n",
+        b"-LOADING Redis is loading the dataset in memory\r\n",
+    ],
+)
+async def test_what_is_no_answer_to_a_command_is_a_lost_line(said: bytes) -> None:
+    """Guarantee 1: something else that listens there, or a server that is not there yet."""
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while b"PING" not in await reader.read(1000):
             writer.write(b"+OK\r\n" * 2)  # to the names that the library gives itself
-        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        writer.write(said)
         await reader.read()
         writer.close()
 

@@ -8,7 +8,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Callable, Collection
-from dataclasses import Field, fields
+from dataclasses import Field, fields, replace
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -96,6 +96,8 @@ def _server_of(settings: Settings) -> HubServer:
     # Imported here: `serve --help` must not load the server.
     from fhircast_hub.web.server import HubServer
 
+    if settings.workers > 1:  # this process tries the settings and serves nobody
+        settings = replace(settings, audit_file="")
     return HubServer(settings)
 
 

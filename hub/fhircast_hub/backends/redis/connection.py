@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import hiredis
 from redis.asyncio.connection import DefaultParser
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from fhircast_hub.backends.redis.server import Lost, hang_up
 
@@ -93,6 +93,8 @@ class Connection(asyncio.Protocol):
         try:
             self._reader.feed(data)
             while (answer := self._reader.gets()) is not False and not self.lost.done():
+                if isinstance(answer, RedisError) and not isinstance(answer, ResponseError):
+                    raise answer  # it says nothing of the command: the server is not there yet
                 self._heard(answer)
         except RedisError:
             self.end(Lost())
