@@ -163,7 +163,8 @@ class Commands:
     def _send(self, *command: bytes | str | int) -> asyncio.Future[Any]:
         if len(self._awaited) >= _MOST_AWAITED:
             raise OverflowError
-        self._line.send(*command)
+        # Alone it goes at once; while others are under way, more may be about to join it.
+        self._line.send(*command, at_once=not self._awaited)
         loop = asyncio.get_running_loop()
         waiting, due = loop.create_future(), loop.time() + self._timeout
         self._awaited.append((due, waiting))

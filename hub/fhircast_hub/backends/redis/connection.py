@@ -50,8 +50,12 @@ class Connection(asyncio.Protocol):
         if self._transport.is_closing():  # and would not tell this protocol
             self.end(Lost())
 
-    def send(self, *command: bytes | str | int) -> None:
+    def send(self, *command: bytes | str | int, at_once: bool = False) -> None:
         """Send a command behind those before it.
+
+        Args:
+            command: The command and its arguments.
+            at_once: Whether it is not to wait for others that may come in the same turn.
 
         Raises:
             Lost: The connection is over.
@@ -62,9 +66,12 @@ class Connection(asyncio.Protocol):
         if not self._waiting:
             if self._transport.get_write_buffer_size() > _MOST_BYTES:
                 raise OverflowError
-            # What is asked in one turn of the loop is written at once.
-            self._loop.call_soon(self._write)
+            # What is asked in one turn of the loop is written in one go.
+            if not at_once:
+                self._loop.call_soon(self._write)
         self._waiting.append(hiredis.pack_command(command))  # type: ignore[arg-type]  # any length
+        if at_once and len(self._waiting) == 1:
+            self._write()
 
     def _write(self) -> None:
         waiting, self._waiting = self._waiting, []

@@ -58,8 +58,8 @@ class Line:
         self.address: tuple[str, int] | None = None
         self.run_id = b""
 
-    def send(self, *command: bytes | str | int) -> None:
-        """Send a command behind those before it.
+    def send(self, *command: bytes | str | int, at_once: bool = False) -> None:
+        """Send a command behind those before it; see `Connection.send`.
 
         Raises:
             Lost: The line is down.
@@ -67,7 +67,7 @@ class Line:
         """
         if self._connection is None:
             raise Lost
-        self._connection.send(*command)
+        self._connection.send(*command, at_once=at_once)
 
     def cut(self) -> None:
         """Give the connection up, and make a new one."""
