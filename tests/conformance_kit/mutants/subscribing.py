@@ -112,9 +112,9 @@ def foreign_unsubscribe(patch: pytest.MonkeyPatch) -> None:
 @mutant("an endpoint can be used again after its end", red="UNS-04")
 def endpoints_live_on(patch: pytest.MonkeyPatch) -> None:
     def keeping(original: Any) -> Any:
-        async def end(self: Any, endpoint_id: str, reason: CloseReason) -> bool:
+        async def end(self: Any, endpoint_id: str, reason: CloseReason, **more: Any) -> bool:
             kept = await self.find(endpoint_id)
-            ended = await original(self, endpoint_id, reason)
+            ended = await original(self, endpoint_id, reason, **more)
             if kept is not None and reason is CloseReason.UNSUBSCRIBED:
                 await self.add(kept)
             return bool(ended)
