@@ -11,10 +11,10 @@ from fhircast_hub.backends.redis import RedisBackend, Server, keys
 from redis.exceptions import ConnectionError as Unreachable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterator
     from datetime import datetime
 
-    from fhircast_hub.backends.base import Backend, BackendLimits
+    from fhircast_hub.backends.base import Backend, BackendLimits, Envelope
     from fhircast_hub.protocol.session import Session
     from fhircast_hub.protocol.subscription import Subscription
     from redis_cluster import RedisCluster
@@ -39,6 +39,28 @@ async def running() -> AsyncIterator[Callable[[B], B]]:
         finally:
             for it in backends:
                 await it.close()
+
+
+class Ear:
+    """A listener that has channels of every topic, and keeps what it hears.
+
+    Attributes:
+        heard: What it took.
+        holds: The subscriptions whose channels it says to have.
+    """
+
+    def __init__(self) -> None:
+        self.heard: list[Envelope] = []
+        self.holds: list[Subscription] = []
+
+    def take(self, envelope: Envelope) -> None:
+        self.heard.append(envelope)
+
+    def has_channels(self, topic: str) -> bool:
+        return True
+
+    def joined(self) -> Iterator[Subscription]:
+        return iter(self.holds)
 
 
 class AgeingRedis(RedisBackend):

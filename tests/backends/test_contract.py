@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
-from backend_runs import AgeingRedis, running
+from backend_runs import AgeingRedis, Ear, running
 from builders import NOON, TOPIC, after, judge, open_case
 from fhircast_hub.backends.base import (
     BackendLimits,
@@ -26,7 +26,7 @@ from fhircast_hub.protocol.subscription import Subscription
 from msgspec.structs import replace as changed
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator
 
     from fhircast_hub.backends.base import Backend, Envelope
     from redis_cluster import RedisCluster
@@ -91,22 +91,6 @@ async def decided(backend: Backend, number: int, topic: str = TOPIC) -> tuple[in
     assert session is not None
     opened = open_case(number, topic=topic)
     return session.revision, judge(session, opened, f"v{number}")
-
-
-class Ear:
-    """A listener that keeps what it takes."""
-
-    def __init__(self) -> None:
-        self.heard: list[Envelope] = []
-
-    def take(self, envelope: Envelope) -> None:
-        self.heard.append(envelope)
-
-    def has_channels(self, topic: str) -> bool:
-        return True
-
-    def joined(self) -> Iterator[Subscription]:
-        return iter(())
 
 
 @asynccontextmanager

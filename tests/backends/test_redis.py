@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
-from backend_runs import AgeingRedis, running
+from backend_runs import AgeingRedis, Ear, running
 from builders import (
     NOON,
     REPORT,
@@ -41,7 +41,7 @@ from fhircast_hub.protocol.subscription import Subscription
 from redis_server import RedisServer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from fhircast_hub.protocol.messages import EventNotification
@@ -61,23 +61,16 @@ _HOLD_SECONDS = 0.3
 _DEADLINE_SECONDS = 20
 
 
-class Ear:
-    """A listener that has channels of every topic, and can wait for what it hears."""
+class WaitingEar(Ear):
+    """One that can wait for what it hears."""
 
     def __init__(self) -> None:
-        self.heard: list[Envelope] = []
-        self.holds: list[Subscription] = []
+        super().__init__()
         self._has_heard = asyncio.Event()
 
     def take(self, envelope: Envelope) -> None:
-        self.heard.append(envelope)
+        super().take(envelope)
         self._has_heard.set()
-
-    def has_channels(self, topic: str) -> bool:
-        return True
-
-    def joined(self) -> Iterator[Subscription]:
-        return iter(self.holds)
 
     @property
     def revisions(self) -> list[int]:
@@ -105,8 +98,8 @@ async def start() -> AsyncIterator[Start]:
         yield make
 
 
-async def listening(backend: RedisBackend, topic: str = TOPIC) -> Ear:
-    ear = Ear()
+async def listening(backend: RedisBackend, topic: str = TOPIC) -> WaitingEar:
+    ear = WaitingEar()
     backend.listen(ear)
     await backend.follow(topic)
     return ear

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
-from backend_runs import AgeingRedis, running
+from backend_runs import AgeingRedis, Ear, running
 from builders import NOON, TOPIC, judge, open_case
 from fhircast_hub.backends.base import BackendLimits, Published, SyncLost, topic_of
 from fhircast_hub.backends.redis import RedisBackend, Server, keys
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fhircast_hub.backends.base import Envelope
-    from fhircast_hub.protocol.subscription import Subscription
     from redis_cluster import RedisCluster
     from redis_server import RedisServer
 
@@ -28,20 +27,8 @@ _AWAY_SECONDS = 0.5
 _DEADLINE_SECONDS = 20
 
 
-class Ear:
-    """A listener that has channels of every topic."""
-
-    def __init__(self) -> None:
-        self.heard: list[Envelope] = []
-
-    def take(self, envelope: Envelope) -> None:
-        self.heard.append(envelope)
-
-    def has_channels(self, topic: str) -> bool:
-        return True
-
-    def joined(self) -> Iterator[Subscription]:
-        return iter(())
+class WaitingEar(Ear):
+    """One that can wait for what it hears."""
 
     async def until(self, envelope: Envelope) -> None:
         """Wait until this is heard."""
@@ -75,9 +62,9 @@ def _slot(topic: str) -> int:
     return keys.slot_of(keys.of_topic(topic).session)
 
 
-async def opened(node: RedisBackend, *topics: str) -> Ear:
+async def opened(node: RedisBackend, *topics: str) -> WaitingEar:
     """Let the node follow topics, each with one open."""
-    ear = Ear()
+    ear = WaitingEar()
     node.listen(ear)
     for topic in topics:
         await node.follow(topic)

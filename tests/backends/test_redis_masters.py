@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
-from backend_runs import running
+from backend_runs import Ear, running
 from builders import NOON, TOPIC
 from fhircast_hub.backends.base import BackendLimits, SyncLost
 from fhircast_hub.backends.redis import RedisBackend, Server
@@ -20,27 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
-    from fhircast_hub.backends.base import Envelope
-    from fhircast_hub.protocol.subscription import Subscription
 
 _TIMEOUT_SECONDS = 0.3
 _DEADLINE_SECONDS = 20
-
-
-class Ear:
-    """A listener that has channels of every topic."""
-
-    def __init__(self) -> None:
-        self.heard: list[Envelope] = []
-
-    def take(self, envelope: Envelope) -> None:
-        self.heard.append(envelope)
-
-    def has_channels(self, topic: str) -> bool:
-        return True
-
-    def joined(self) -> Iterator[Subscription]:
-        return iter(())
 
 
 @pytest.fixture
