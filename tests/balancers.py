@@ -8,17 +8,11 @@ import shutil
 import signal
 import ssl
 from contextlib import asynccontextmanager, suppress
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
+from certificates import certify
 from torture.nodes import free_port
 
 if TYPE_CHECKING:
@@ -49,7 +43,7 @@ class Balancer:
         self._process: asyncio.subprocess.Process | None = None
         self._log = folder / "balancer.log"
         self._cert, self._key = folder / "hub.pem", folder / "hub.key"
-        _certify(self._cert, self._key)
+        certify(self._cert, self._key)
         self.port = free_port()
         self.origin = f"https://127.0.0.1:{self.port}"
         self.trust = ssl.create_default_context(cafile=str(self._cert))
@@ -175,24 +169,3 @@ async def balancing(program: str, folder: Path) -> AsyncIterator[Balancer]:
         yield it
     finally:
         await it.kill()
-
-
-def _certify(cert_file: Path, key_file: Path) -> None:
-    """Make a certificate for loopback."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "hub.test")])
-    now = datetime.now(UTC)
-    own = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(own, critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    cert_file.write_bytes(certificate.public_bytes(Encoding.PEM))
-    key_file.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
